@@ -1,0 +1,205 @@
+"""One run of an engine over a clip, with progress and cancelling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from napari_amodal.clip import Clip
+from napari_amodal.errors import CallError, InputError
+from napari_amodal.masks import Mask, MaskStack
+from napari_amodal.progress import Progress, Watch
+from napari_amodal.registry import Engine, StageKind, stage_type
+from napari_amodal.stages import Hypothesis, Occlusion, Query, VisibleTrack
+
+#: Settings that a run changes: stage name to setting to value.
+Overrides = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class ObjectCompletion:
+    """All that a run found of one object."""
+
+    query: Query
+    track: VisibleTrack
+    occlusion: Occlusion
+    hypotheses: tuple[Hypothesis, ...]
+
+    @property
+    def amodal(self) -> MaskStack:
+        """The amodal masks of the best hypothesis."""
+        return self.hypotheses[0].amodal
+
+
+@dataclass(frozen=True)
+class Completion:
+    """The result of a run.
+
+    Attributes
+    ----------
+    engine : Engine
+    settings : mapping
+        Every setting of every stage as it was used, stage name to setting to value.
+    tracked : bool
+        False where the visible masks were given instead.
+    objects : mapping of int to ObjectCompletion
+    """
+
+    engine: Engine
+    settings: Mapping[str, Mapping[str, Any]]
+    tracked: bool
+    objects: Mapping[int, ObjectCompletion]
+
+
+def run(
+    clip: Clip,
+    queries: Mapping[int, Query],
+    engine: Engine,
+    *,
+    settings: Overrides | None = None,
+    visible: Mapping[int, MaskStack] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    is_cancelled: Callable[[], bool] | None = None,
+) -> Completion:
+    """Complete the queried objects of a clip.
+
+    Parameters
+    ----------
+    clip : Clip
+    queries : mapping of int to Query
+        Object id to what the annotator gave of it.
+    engine : Engine
+    settings : mapping, optional
+        Settings that differ from the engine's: stage name to setting to value.
+    visible : mapping of int to MaskStack, optional
+        True visible masks by object id; the tracker is skipped.
+    on_progress : callable, optional
+        Called with each `Progress` in the calling thread.
+    is_cancelled : callable, optional
+        Asked several times a second; the run stops once it says True.
+
+    Raises
+    ------
+    InputError
+        A query is empty, of another size or on a frame that the clip does not have.
+    CallError
+        A setting or stage is unknown, or a stage still lacks something on this machine.
+    Cancelled
+        `is_cancelled` said so.
+    """
+    check_queries(clip, queries)
+    stages = _make_stages(engine, settings or {}, tracked=visible is None)
+    watch = Watch(on_progress, is_cancelled)
+    shares = _shares(stages)
+
+    if visible is None:
+        watch.enter(stages[StageKind.TRACKER].title, *shares[StageKind.TRACKER])
+        tracks = stages[StageKind.TRACKER].track(clip, queries, watch)
+    else:
+        tracks = _given_tracks(clip, queries, visible)
+
+    watch.enter(stages[StageKind.REASONER].title, *shares[StageKind.REASONER])
+    occlusions = stages[StageKind.REASONER].reason(clip, queries, tracks, watch)
+
+    watch.enter(stages[StageKind.COMPLETER].title, *shares[StageKind.COMPLETER])
+    hypotheses = stages[StageKind.COMPLETER].complete(clip, queries, tracks, occlusions, watch)
+    watch.enter("done", 1.0, 0.0)
+
+    objects = {
+        object_id: ObjectCompletion(
+            query, tracks[object_id], occlusions[object_id], hypotheses[object_id]
+        )
+        for object_id, query in queries.items()
+    }
+    used = {engine.stages[kind]: asdict(stage.settings) for kind, stage in stages.items()}
+    return Completion(engine, used, visible is None, objects)
+
+
+def check_queries(clip: Clip, queries: Mapping[int, Query]) -> None:
+    """Raise `InputError` for a query that cannot be used on this clip."""
+    if not queries:
+        raise InputError("there is no query: paint the object's mask on one frame")
+    for object_id, query in queries.items():
+        for frame, mask in (*query.visible.items(), *query.amodal.items()):
+            _check_query_mask(clip, object_id, frame, mask)
+        if not any(mask.any() for mask in query.visible.values()):
+            raise InputError(
+                f"the query of object {object_id} is empty: paint the object's mask on one frame"
+            )
+
+
+def _check_query_mask(clip: Clip, object_id: int, frame: int, mask: Mask) -> None:
+    if not 0 <= frame < len(clip):
+        raise CallError(
+            f"the query of object {object_id} is on frame {frame}, "
+            f"the clip has frames 0 to {len(clip) - 1}"
+        )
+    if mask.shape != (clip.height, clip.width):
+        raise InputError(
+            f"the query of object {object_id} on frame {frame} is "
+            f"{mask.shape[1]}x{mask.shape[0]}, the frames are {clip.width}x{clip.height}: "
+            "paint it on the frame itself, or resize it"
+        )
+
+
+def make_settings(kind: StageKind, name: str, values: Mapping[str, Any]) -> Any:
+    """A stage's settings with some of them changed; `CallError` for one that it does not have."""
+    settings_type = stage_type(kind, name).settings_type
+    known = {field.name for field in fields(settings_type)}
+    for unknown in set(values) - known:
+        raise CallError(
+            f"the {kind.label} {name!r} has no setting {unknown!r}; "
+            f"it has: {', '.join(sorted(known)) or 'none'}"
+        )
+    try:
+        return settings_type(**values)
+    except (TypeError, ValueError) as error:
+        raise CallError(f"settings of the {kind.label} {name!r}: {error}") from error
+
+
+def _make_stages(engine: Engine, overrides: Overrides, *, tracked: bool) -> dict[StageKind, Any]:
+    for unknown in set(overrides) - set(engine.stages.values()):
+        raise CallError(f"the engine {engine.name!r} has no stage {unknown!r}")
+    made: dict[StageKind, Any] = {}
+    for kind, name in engine.stages.items():
+        if kind is StageKind.TRACKER and not tracked:
+            continue
+        factory = stage_type(kind, name)
+        for lack in factory.missing():
+            raise CallError(f"the {kind.label} {name!r} cannot run here: {lack}")
+        values = {**engine.settings.get(name, {}), **overrides.get(name, {})}
+        made[kind] = factory(make_settings(kind, name, values))
+    return made
+
+
+def _shares(stages: Mapping[StageKind, Any]) -> dict[StageKind, tuple[float, float]]:
+    """For each stage, what share of the run lies before it and what share it takes."""
+    costs = {kind: float(stage.seconds_per_frame) for kind, stage in stages.items()}
+    total = sum(costs.values())
+    shares, before = {}, 0.0
+    for kind, cost in costs.items():
+        shares[kind] = (before / total, cost / total)
+        before += cost
+    return shares
+
+
+def _given_tracks(
+    clip: Clip, queries: Mapping[int, Query], visible: Mapping[int, MaskStack]
+) -> dict[int, VisibleTrack]:
+    expected = (len(clip), clip.height, clip.width)
+    for object_id in queries:
+        if object_id not in visible:
+            raise InputError(f"object {object_id} has no visible masks: track it instead")
+        if visible[object_id].shape != expected:
+            raise InputError(
+                f"the visible masks of object {object_id} have shape {visible[object_id].shape}, "
+                f"the clip has {expected}"
+            )
+    certain = np.ones(len(clip), np.float32)
+    return {
+        object_id: VisibleTrack(visible[object_id].replaced(query.visible), certain)
+        for object_id, query in queries.items()
+    }

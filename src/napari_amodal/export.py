@@ -1,0 +1,209 @@
+"""From the result of a run, corrected or not, to clip folders on disk."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_amodal import __version__
+from napari_amodal.clip import Clip
+from napari_amodal.engine import Completion
+from napari_amodal.errors import CallError
+from napari_amodal.formats.tabe51 import write_tabe51
+from napari_amodal.levels import FrameOcclusion, OcclusionLevel, occlusion_of
+from napari_amodal.masks import MaskStack
+
+#: Version of the layout of ``napari-amodal.json``.
+PROVENANCE_VERSION = 1
+
+_VERSIONS_OF = ("numpy", "opencv-python-headless", "scikit-image", "scipy")
+
+
+class Origin(StrEnum):
+    """Where the mask of a frame came from."""
+
+    QUERY = "query"
+    GIVEN = "given"
+    TRACKED = "tracked"
+    COMPLETED = "completed"
+    EDITED = "edited"
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """The masks of one object as they are to be exported.
+
+    Attributes
+    ----------
+    visible, amodal : MaskStack
+        ``(T, H, W)``.
+    visible_origin, amodal_origin : tuple of Origin
+        One a frame.
+    confidence : ndarray
+        float32 ``(T,)``, the tracker's.
+    leaving : frozenset of int
+        Frames in which the object is leaving the frame or gone from it.
+    """
+
+    visible: MaskStack
+    amodal: MaskStack
+    visible_origin: tuple[Origin, ...]
+    amodal_origin: tuple[Origin, ...]
+    confidence: NDArray[np.float32]
+    leaving: frozenset[int]
+
+    @property
+    def occlusion(self) -> tuple[FrameOcclusion, ...]:
+        """Level and amount of each frame, from the masks as they are now."""
+        return occlusion_of(self.visible, self.amodal, self.leaving)
+
+    def edited(self, visible: MaskStack, amodal: MaskStack) -> Annotation:
+        """The annotation with these masks instead; frames that differ count as edited."""
+        return replace(
+            self,
+            visible=visible,
+            amodal=amodal,
+            visible_origin=_mark_edited(self.visible, visible, self.visible_origin),
+            amodal_origin=_mark_edited(self.amodal, amodal, self.amodal_origin),
+        )
+
+
+def _mark_edited(
+    before: MaskStack, after: MaskStack, origin: tuple[Origin, ...]
+) -> tuple[Origin, ...]:
+    return tuple(
+        source if before.same_frame(after, frame) else Origin.EDITED
+        for frame, source in enumerate(origin)
+    )
+
+
+def annotation_of(completion: Completion, object_id: int) -> Annotation:
+    """One object of a run as it came out: the best hypothesis, nothing edited."""
+    found = completion.objects[object_id]
+    frames = range(len(found.track.masks))
+    tracked = Origin.TRACKED if completion.tracked else Origin.GIVEN
+    return Annotation(
+        visible=found.track.masks,
+        amodal=found.amodal,
+        visible_origin=tuple(Origin.QUERY if f in found.query.visible else tracked for f in frames),
+        amodal_origin=tuple(
+            Origin.EDITED if f in found.query.amodal else Origin.COMPLETED for f in frames
+        ),
+        confidence=found.track.confidence,
+        leaving=frozenset(
+            frame
+            for frame, occlusion in enumerate(found.occlusion.frames)
+            if occlusion.level is OcclusionLevel.NONE
+        ),
+    )
+
+
+def object_folders(out: Path, name: str, object_ids: tuple[int, ...]) -> dict[int, Path]:
+    """Where each object of clip `name` goes: ``NAME``, ``NAME-1``, ... as TABE-51 names them."""
+    return {
+        object_id: out / (f"{name}-{index}" if index else name)
+        for index, object_id in enumerate(sorted(object_ids))
+    }
+
+
+def export(
+    out: Path,
+    clip: Clip,
+    annotations: Mapping[int, Annotation],
+    completion: Completion | None = None,
+    *,
+    overwrite: bool = False,
+) -> tuple[Path, ...]:
+    """Write one clip folder an object under `out`, each complete or not at all.
+
+    Parameters
+    ----------
+    out : pathlib.Path
+        Made if it is not there.
+    clip : Clip
+    annotations : mapping of int to Annotation
+    completion : Completion, optional
+        The run that the annotations came from.
+    overwrite : bool
+        Replace folders that are there, each once the new one is complete.
+
+    Raises
+    ------
+    CallError
+        A folder is there and `overwrite` is False; nothing is written then.
+    """
+    folders = object_folders(out, clip.name, tuple(annotations))
+    if not overwrite:
+        for folder in folders.values():
+            if folder.exists():
+                raise CallError(f"{folder} is there already: choose another folder or overwrite it")
+    for object_id, folder in folders.items():
+        annotation = annotations[object_id]
+        write_tabe51(
+            folder,
+            clip,
+            annotation.visible,
+            annotation.amodal,
+            annotation.occlusion,
+            provenance(clip, object_id, annotation, completion),
+            overwrite=overwrite,
+        )
+    return tuple(folders.values())
+
+
+def provenance(
+    clip: Clip, object_id: int, annotation: Annotation, completion: Completion | None
+) -> dict[str, Any]:
+    """The contents of ``napari-amodal.json``; `docs/formats.md` describes them."""
+    return {
+        "format": "napari-amodal",
+        "format_version": PROVENANCE_VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "software": {
+            "napari-amodal": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in _VERSIONS_OF},
+        },
+        "source": clip.source.name if clip.source else None,
+        "object": object_id,
+        **_run_record(completion, object_id),
+        "frames": [
+            {
+                "visible": str(annotation.visible_origin[frame]),
+                "amodal": str(annotation.amodal_origin[frame]),
+                "confidence": round(float(annotation.confidence[frame]), 4),
+            }
+            for frame in range(len(clip))
+        ],
+    }
+
+
+def _run_record(completion: Completion | None, object_id: int) -> dict[str, Any]:
+    if completion is None:
+        return {"engine": None}
+    found = completion.objects[object_id]
+    engine = completion.engine
+    seeds = [values["seed"] for values in completion.settings.values() if "seed" in values]
+    return {
+        "engine": {
+            "name": engine.name,
+            "tracker": engine.tracker if completion.tracked else None,
+            "reasoner": engine.reasoner,
+            "completer": engine.completer,
+        },
+        "settings": completion.settings,
+        "seed": seeds[0] if seeds else None,
+        "query_frame": found.query.frame,
+        "query_frames": sorted(found.query.visible),
+        "hypotheses": len(found.hypotheses),
+        "score": round(found.hypotheses[0].score, 4),
+    }

@@ -1,0 +1,168 @@
+"""Masks over time: bool ``(T, H, W)``, held in little memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_amodal.boxes import Box, box_of
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class _PackedMask:
+    """One mask: its box and the bits inside, eight pixels a byte; no box where it is empty."""
+
+    box: Box | None
+    bits: bytes
+
+
+_EMPTY = _PackedMask(None, b"")
+
+
+def _pack(mask: Mask) -> _PackedMask:
+    box = box_of(mask)
+    return _EMPTY if box is None else _PackedMask(box, np.packbits(mask[box.slices]).tobytes())
+
+
+def _unpack(packed: _PackedMask) -> Mask:
+    assert packed.box is not None
+    box = packed.box
+    bits = np.unpackbits(np.frombuffer(packed.bits, np.uint8), count=box.area)
+    return bits.reshape(box.height, box.width).astype(np.bool_)
+
+
+class MaskStack:
+    """An immutable stack of masks that reads like a bool array ``(T, H, W)``.
+
+    Each frame is kept as its bounding box and packed bits, so that a long clip in high resolution
+    costs kilobytes a frame: 1,000 frames of 1080p with an object of 400 x 400 take 20 MB, not 2 GB.
+
+    Parameters
+    ----------
+    frames : iterable of ndarray
+        Bool masks ``(H, W)``, one a frame; consumed one by one.
+    height, width : int
+        Size of a frame, in pixels.
+
+    Raises
+    ------
+    ValueError
+        A mask has another size or is not bool.
+    """
+
+    __slots__ = ("_frames", "height", "width")
+
+    def __init__(self, frames: Iterable[Mask], height: int, width: int) -> None:
+        self.height = height
+        self.width = width
+        self._frames = tuple(self._checked(index, mask) for index, mask in enumerate(frames))
+
+    def _checked(self, index: int, mask: Mask) -> _PackedMask:
+        mask = np.asarray(mask)
+        if mask.dtype != np.bool_:
+            raise ValueError(f"mask {index} is {mask.dtype}, masks are bool")
+        if mask.shape != (self.height, self.width):
+            raise ValueError(
+                f"mask {index} has shape {mask.shape}, the frames are {self.height} x {self.width}"
+            )
+        return _pack(mask)
+
+    @classmethod
+    def from_array(cls, masks: NDArray[np.bool_]) -> MaskStack:
+        """Pack a bool array ``(T, H, W)``."""
+        _, height, width = masks.shape
+        return cls(masks, height, width)
+
+    @classmethod
+    def empty(cls, frames: int, height: int, width: int) -> MaskStack:
+        """A stack of `frames` empty masks."""
+        stack = cls((), height, width)
+        stack._frames = (_EMPTY,) * frames
+        return stack
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return len(self._frames), self.height, self.width
+
+    @property
+    def dtype(self) -> np.dtype[np.bool_]:
+        return np.dtype(np.bool_)
+
+    @property
+    def boxes(self) -> tuple[Box | None, ...]:
+        """The bounding box of each frame's mask, None where it is empty."""
+        return tuple(packed.box for packed in self._frames)
+
+    @property
+    def areas(self) -> NDArray[np.int64]:
+        """Pixels in each frame's mask, int64 ``(T,)``."""
+        counts = [
+            int(np.bitwise_count(np.frombuffer(p.bits, np.uint8)).sum(dtype=np.int64))
+            for p in self._frames
+        ]
+        return np.array(counts, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, frame: int) -> Mask:
+        """A new bool array ``(H, W)`` with the mask of one frame."""
+        packed = self._frames[frame]
+        mask = np.zeros((self.height, self.width), np.bool_)
+        if packed.box is not None:
+            mask[packed.box.slices] = _unpack(packed)
+        return mask
+
+    def crop(self, frame: int) -> Mask | None:
+        """The mask of one frame inside its box ``boxes[frame]``, or None where it is empty."""
+        packed = self._frames[frame]
+        return None if packed.box is None else _unpack(packed)
+
+    def __iter__(self) -> Iterator[Mask]:
+        return (self[frame] for frame in range(len(self)))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("a MaskStack is packed: it cannot be an array without a copy")
+        full = np.zeros(self.shape, np.bool_)
+        for frame, packed in enumerate(self._frames):
+            if packed.box is not None:
+                full[frame][packed.box.slices] = _unpack(packed)
+        return full if dtype is None else full.astype(dtype, copy=False)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MaskStack):
+            return NotImplemented
+        return self.shape == other.shape and self._frames == other._frames
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self._frames))
+
+    def __repr__(self) -> str:
+        filled = sum(packed.box is not None for packed in self._frames)
+        return f"MaskStack({len(self)} frames of {self.height} x {self.width}, {filled} not empty)"
+
+    def same_frame(self, other: MaskStack, frame: int) -> bool:
+        """Whether both stacks hold the same mask on a frame; nothing is unpacked."""
+        return self._frames[frame] == other._frames[frame]
+
+    def replaced(self, masks: Mapping[int, Mask]) -> MaskStack:
+        """The same stack with the masks of some frames replaced."""
+        frames = list(self._frames)
+        for frame, mask in masks.items():
+            frames[frame] = self._checked(frame, mask)
+        stack = MaskStack((), self.height, self.width)
+        stack._frames = tuple(frames)
+        return stack
+
+
+def iou(first: Mask, second: Mask) -> float:
+    """Intersection over union of two masks; 0 where both are empty (as published)."""
+    union = np.count_nonzero(first | second)
+    return float(np.count_nonzero(first & second) / union) if union else 0.0

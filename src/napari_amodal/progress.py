@@ -1,0 +1,94 @@
+"""Progress, time left and cancelling of one run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from napari_amodal.errors import Cancelled
+from napari_amodal.masks import Mask
+
+
+@dataclass(frozen=True)
+class FrameMask:
+    """A mask that a stage has just finished, for showing it while the run goes on."""
+
+    kind: Literal["visible", "amodal"]
+    object_id: int
+    frame: int
+    mask: Mask
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run reports.
+
+    Attributes
+    ----------
+    stage : str
+        What is being done, in words.
+    done, total : int
+        Steps of this stage.
+    fraction : float
+        Share of the whole run that is done, 0..1.
+    seconds_left : float or None
+        Time to the end of the run; None while it cannot be told.
+    mask : FrameMask or None
+        A mask that became ready with this step.
+    """
+
+    stage: str
+    done: int
+    total: int
+    fraction: float
+    seconds_left: float | None
+    mask: FrameMask | None = None
+
+
+class Watch:
+    """What a stage holds of the run that it is part of: it reports steps and learns of a cancel.
+
+    Parameters
+    ----------
+    on_progress : callable or None
+        Called with each `Progress`, in the thread of the run.
+    is_cancelled : callable or None
+        Asked at every step; the run ends with `Cancelled` once it says True.
+    """
+
+    #: No time left is told before this much of the run is done: it would jump about.
+    FIRST_ESTIMATE_AT = 0.02
+
+    def __init__(
+        self,
+        on_progress: Callable[[Progress], None] | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> None:
+        self._on_progress = on_progress
+        self._is_cancelled = is_cancelled
+        self._stage = ""
+        self._before = 0.0
+        self._share = 1.0
+        self._started = time.monotonic()
+
+    def enter(self, stage: str, before: float, share: float) -> None:
+        """Begin a stage that takes `share` of the run after `before` of it are done (0..1)."""
+        self._stage, self._before, self._share = stage, before, share
+        self.step(0, 1)
+
+    def check(self) -> None:
+        """Raise `Cancelled` if the run is to stop; call it at least every half second."""
+        if self._is_cancelled is not None and self._is_cancelled():
+            raise Cancelled("the run was cancelled")
+
+    def step(self, done: int, total: int, mask: FrameMask | None = None) -> None:
+        """Report that `done` of the stage's `total` steps are over; raises `Cancelled`."""
+        self.check()
+        if self._on_progress is None:
+            return
+        fraction = min(1.0, self._before + self._share * done / max(total, 1))
+        elapsed = time.monotonic() - self._started
+        left = elapsed * (1 - fraction) / fraction if fraction >= self.FIRST_ESTIMATE_AT else None
+        self._on_progress(Progress(self._stage, done, total, fraction, left, mask))

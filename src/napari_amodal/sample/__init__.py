@@ -1,0 +1,1 @@
+"""The sample clip: our own footage, composed, with exact ground truth."""

@@ -1,0 +1,156 @@
+"""The three stages of an amodal completion and what they hand to each other.
+
+A *tracker* finds the visible masks, an *occlusion reasoner* says how much of the object is hidden,
+in what box it lies and what may hide it, and a *completer* draws the hidden part. A stage is a
+class with a `settings_type`; the engine makes it with those settings and calls its one method. Each
+works on all the objects it is given, whose ids are the keys of its mappings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_amodal.boxes import Box
+from napari_amodal.clip import Clip
+from napari_amodal.levels import FrameOcclusion
+from napari_amodal.masks import Mask, MaskStack
+from napari_amodal.progress import Watch
+
+
+@dataclass(frozen=True)
+class Query:
+    """What the annotator gave of one object: masks on one or more frames.
+
+    Attributes
+    ----------
+    visible : mapping of int to ndarray
+        Frame index to visible mask, bool ``(H, W)``; at least one that is not empty. Stages take
+        these as true.
+    amodal : mapping of int to ndarray
+        Frames whose amodal mask was drawn or corrected by hand; kept as they are.
+    """
+
+    visible: Mapping[int, Mask]
+    amodal: Mapping[int, Mask] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def frame(self) -> int:
+        """The first query frame that is not empty."""
+        return min(frame for frame, mask in self.visible.items() if mask.any())
+
+
+@dataclass(frozen=True)
+class VisibleTrack:
+    """The visible masks of one object.
+
+    Attributes
+    ----------
+    masks : MaskStack
+        ``(T, H, W)``.
+    confidence : ndarray
+        float32 ``(T,)``, 0..1: how far the tracker trusts each frame's mask. 1 on query frames.
+    """
+
+    masks: MaskStack
+    confidence: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Occlusion:
+    """What hides one object, frame by frame.
+
+    Attributes
+    ----------
+    frames : tuple of FrameOcclusion
+        Level and amount of each of the T frames.
+    boxes : tuple of Box or None
+        The amodal box of each frame; it may reach beyond the frame. None: not in the scene.
+    hiders : MaskStack
+        ``(T, H, W)``: where something may hide the object. Never set on visible object pixels, nor
+        on background that is plainly visible.
+    """
+
+    frames: tuple[FrameOcclusion, ...]
+    boxes: tuple[Box | None, ...]
+    hiders: MaskStack
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One answer to what the whole object looks like.
+
+    Attributes
+    ----------
+    amodal : MaskStack
+        ``(T, H, W)``; contains the visible masks.
+    score : float
+        How likely the completer holds it, 0..1; hypotheses come best first.
+    """
+
+    amodal: MaskStack
+    score: float
+
+
+class Stage(Protocol):
+    """What the registry knows of every stage.
+
+    Attributes
+    ----------
+    settings_type : type
+        A frozen dataclass whose fields all have defaults. A field's metadata may hold ``label``,
+        ``help``, ``min``, ``max`` and ``step`` for the people who set it.
+    title : str
+        What the stage does, for a progress bar.
+    seconds_per_frame : float
+        Rough cost of a 640 x 360 frame on two cores; the run's time left starts from these.
+    """
+
+    settings_type: ClassVar[type]
+    title: ClassVar[str]
+    seconds_per_frame: ClassVar[float]
+
+    def __init__(self, settings: Any) -> None: ...
+
+    @classmethod
+    def missing(cls) -> tuple[str, ...]:
+        """What the stage still lacks on this machine (a package, a weight), with the remedy."""
+        ...
+
+
+class Tracker(Stage, Protocol):
+    """Finds the visible masks of the queried objects over the whole clip, both ways in time."""
+
+    def track(
+        self, clip: Clip, queries: Mapping[int, Query], watch: Watch
+    ) -> Mapping[int, VisibleTrack]: ...
+
+
+class OcclusionReasoner(Stage, Protocol):
+    """Says for each frame how much of the object is hidden, in what box, and by what."""
+
+    def reason(
+        self,
+        clip: Clip,
+        queries: Mapping[int, Query],
+        tracks: Mapping[int, VisibleTrack],
+        watch: Watch,
+    ) -> Mapping[int, Occlusion]: ...
+
+
+class Completer(Stage, Protocol):
+    """Draws the amodal masks: one or more hypotheses an object, best first."""
+
+    def complete(
+        self,
+        clip: Clip,
+        queries: Mapping[int, Query],
+        tracks: Mapping[int, VisibleTrack],
+        occlusions: Mapping[int, Occlusion],
+        watch: Watch,
+    ) -> Mapping[int, tuple[Hypothesis, ...]]: ...
