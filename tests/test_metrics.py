@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from baselines import interpolate_boxes
 from PIL import Image
 
+from baselines import interpolate_boxes
 from napari_amodal.levels import OcclusionLevel
 from napari_amodal.masks import MaskStack
 from napari_amodal.metrics import AmodalScores, amodal_scores, visible_score

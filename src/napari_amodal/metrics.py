@@ -56,7 +56,7 @@ def amodal_scores(
     Notes
     -----
     IoU is 0 where both masks are empty. In ``mIOUocc`` a visible pixel that the prediction misses
-    counts as predicted hidden, as it does in the published code, where an unsigned difference wraps;
+    counts as predicted hidden, as in the published code, where an unsigned difference wraps;
     predictions that contain the visible mask are not affected.
     """
     if not predicted.shape == truth.shape == visible.shape or len(levels) != len(truth):
