@@ -43,7 +43,7 @@ def _between(visible: MaskStack, frame: int, before: int | None, after: int | No
     first, last = _corners(visible.boxes[before]), _corners(visible.boxes[after])
     nearest = before if weight < 0.5 else after
     return _stretched(
-        visible[nearest], _corners(visible.boxes[nearest]), first + weight * (last - first)
+        visible[nearest], _corners(visible.boxes[nearest]), (1 - weight) * first + weight * last
     )
 
 

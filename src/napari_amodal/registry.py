@@ -89,7 +89,7 @@ def stage_type(kind: StageKind, name: str) -> Any:
         )
     try:
         return known[name].load()
-    except ImportError as error:
+    except Exception as error:  # whatever another package's import may raise
         raise CallError(
             f"the {kind.label} {name!r} ({known[name].value}) cannot be loaded: {error}"
         ) from error
