@@ -6,11 +6,21 @@ Source: CoCoCo (arXiv 2403.12035), in the form that TABE uses (reference page, s
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from diffusers.models.attention import FeedForward
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from napari_amodal.tabe.layers import (
+    NORM_GROUPS,
+    GatedGelu,
+    feed_forward,
+    maps_of,
+    normed_tokens,
+    tokens_of,
+)
 
 #: Longest clip and longest flattened sequence that the position encodings were trained with.
 MAX_FRAMES = 64
@@ -19,9 +29,8 @@ MAX_POSITIONS = 10_000
 #: Height that a map is reduced to before all frames attend to each other; its width follows.
 LIGHT_HEIGHT = 12
 
-NORM_GROUPS = 32
 
-
+@lru_cache(maxsize=64)
 def sinusoids(length: int, channels: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Sinusoidal position encodings ``(length, channels)``: even channels sine, odd cosine."""
     positions = torch.arange(length, device=device, dtype=torch.float32)[:, None]
@@ -70,6 +79,7 @@ class MotionBlock(nn.Module):
         )
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in contexts)
         self.ff = FeedForward(channels, activation_fn="geglu")
+        self.ff.net[0] = GatedGelu(channels, 4 * channels)
         self.ff_norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor, text: Tensor, height: int) -> Tensor:
@@ -79,32 +89,33 @@ class MotionBlock(nn.Module):
         x = x + self._over_time(over_time_too, x)
         x = x + self._over_all(over_all, x, height)
         x = x + self._to_text(to_text, x, text)
-        return x + self.ff(self.ff_norm(x))
+        return x + feed_forward(self.ff.net, self.ff_norm(x))
 
     def _over_time(self, index: int, x: Tensor) -> Tensor:
-        """Each pixel attends over the frames."""
-        batch, _, pixels, _ = x.shape
-        normed = self._with_frame(self.norms[index](x)).transpose(1, 2).flatten(0, 1)
-        found = self.attention_blocks[index](normed, normed)
-        return found.unflatten(0, (batch, pixels)).transpose(1, 2)
+        """Each pixel attends over the frames; the frames' layout is kept."""
+        attention = self.attention_blocks[index]
+        normed = self._with_frame(self.norms[index](x))
+        query, key, value = (
+            project(normed).unflatten(-1, (attention.heads, -1)).permute(0, 2, 3, 1, 4)
+            for project in (attention.to_q, attention.to_k, attention.to_v)
+        )
+        # One call a video: fused attention takes any strides, but four dimensions.
+        found = [
+            F.scaled_dot_product_attention(q, k, v).permute(2, 0, 1, 3).flatten(2)
+            for q, k, v in zip(query, key, value, strict=True)
+        ]
+        return attention.to_out[0](torch.stack(found))
 
     def _over_all(self, index: int, x: Tensor, height: int) -> Tensor:
         """All pixels of all frames attend to each other, on a reduced map where it is tall."""
         batch, frames, pixels, channels = x.shape
         width = pixels // height
-        maps = self.norms[index](x).flatten(0, 1).transpose(1, 2).unflatten(2, (height, width))
-        reduced = height > LIGHT_HEIGHT
-        if reduced:
-            size = (LIGHT_HEIGHT, int(LIGHT_HEIGHT / height * width))
-            maps = F.interpolate(maps, size=size, mode="nearest")
-        flat = maps.flatten(2).transpose(1, 2).unflatten(0, (batch, frames)).flatten(1, 2)
+        small = (min(height, LIGHT_HEIGHT), int(min(1, LIGHT_HEIGHT / height) * width))
+        maps = _resized(self.norms[index](x).unflatten(2, (height, width)), small)
+        flat = maps.flatten(1, 3)
         flat = flat + sinusoids(flat.shape[1], channels, flat.device, flat.dtype)
         found = self.attention_blocks[index](flat, flat)
-        if not reduced:
-            return found.unflatten(1, (frames, pixels))
-        maps = found.unflatten(1, (frames, -1)).flatten(0, 1).transpose(1, 2).unflatten(2, size)
-        maps = F.interpolate(maps, size=(height, width), mode="nearest")
-        return maps.flatten(2).transpose(1, 2).unflatten(0, (batch, frames))
+        return _resized(found.unflatten(1, (frames, *small)), (height, width)).flatten(2, 3)
 
     def _to_text(self, index: int, x: Tensor, text: Tensor) -> Tensor:
         normed = self._with_frame(self.norms[index](x))
@@ -116,6 +127,15 @@ class MotionBlock(nn.Module):
         """Add the encoding of the frame index to ``(B, T, P, C)``."""
         frames, channels = normed.shape[1], normed.shape[3]
         return normed + sinusoids(frames, channels, normed.device, normed.dtype)[:, None]
+
+
+def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Nearest-neighbour resize of ``(B, T, h, w, C)``."""
+    if tuple(maps.shape[2:4]) == size:
+        return maps
+    batch = maps.shape[0]
+    found = F.interpolate(maps.flatten(0, 1).permute(0, 3, 1, 2), size=size, mode="nearest")
+    return found.permute(0, 2, 3, 1).unflatten(0, (batch, -1))
 
 
 class _TemporalTransformer(nn.Module):
@@ -130,13 +150,10 @@ class _TemporalTransformer(nn.Module):
 
     def forward(self, x: Tensor, text: Tensor) -> Tensor:
         """``x`` ``(B * T, C, h, w)``, ``text`` ``(B, L, D)``."""
-        count, _, height, width = x.shape
-        batch = text.shape[0]
-        tokens = self.norm(x).flatten(2).transpose(1, 2)
-        tokens = self.proj_in(tokens).unflatten(0, (batch, count // batch))
-        tokens = self.transformer_blocks[0](tokens, text, height)
-        tokens = self.proj_out(tokens).flatten(0, 1)
-        return x + tokens.transpose(1, 2).unflatten(2, (height, width))
+        height = x.shape[2]
+        tokens = self.proj_in(normed_tokens(self.norm, tokens_of(x)))
+        tokens = self.transformer_blocks[0](tokens.unflatten(0, (len(text), -1)), text, height)
+        return x + maps_of(self.proj_out(tokens).flatten(0, 1), height)
 
 
 class MotionModule(nn.Module):

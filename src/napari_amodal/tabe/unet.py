@@ -12,13 +12,12 @@ from itertools import pairwise
 import torch
 from diffusers.models.downsampling import Downsample2D
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
-from diffusers.models.resnet import ResnetBlock2D
-from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_amodal.tabe.motion import NORM_GROUPS, MotionModule
+from napari_amodal.tabe.layers import NORM_GROUPS, FrameResnet, FrameTransformer, normed_maps
+from napari_amodal.tabe.motion import MotionModule
 
 #: Noisy latents 4, mask 1, masked image's latents 4, in this order.
 IN_CHANNELS = 9
@@ -34,8 +33,8 @@ class _Widths:
     attention_heads: int
     motion_heads: int
 
-    def resnet(self, inputs: int, outputs: int) -> ResnetBlock2D:
-        return ResnetBlock2D(
+    def resnet(self, inputs: int, outputs: int) -> FrameResnet:
+        return FrameResnet(
             in_channels=inputs,
             out_channels=outputs,
             temb_channels=self.time,
@@ -43,14 +42,8 @@ class _Widths:
             eps=1e-5,
         )
 
-    def attention(self, channels: int) -> Transformer2DModel:
-        return Transformer2DModel(
-            self.attention_heads,
-            channels // self.attention_heads,
-            in_channels=channels,
-            cross_attention_dim=self.text,
-            norm_num_groups=NORM_GROUPS,
-        )
+    def attention(self, channels: int) -> FrameTransformer:
+        return FrameTransformer(channels, self.text, self.attention_heads)
 
     def motion(self, channels: int) -> MotionModule:
         return MotionModule(channels, self.text, self.motion_heads)
@@ -58,11 +51,10 @@ class _Widths:
 
 @dataclass(frozen=True)
 class _Condition:
-    """What steers every layer: time ``(B * T, time)``, text ``(B, L, D)``, and it a frame."""
+    """What steers every layer: time after SiLU ``(B * T, time)`` and text ``(B, L, D)``."""
 
     time: Tensor
     text: Tensor
-    text_per_frame: Tensor
 
 
 class _Level(nn.Module):
@@ -87,7 +79,7 @@ class _Level(nn.Module):
     def layer(self, index: int, x: Tensor, given: _Condition) -> Tensor:
         x = self.resnets[index](x, given.time)
         if self.attentions:
-            x = _attend(self.attentions[index], x, given)
+            x = self.attentions[index](x, given.text)
         return self.motion_modules[index](x, given.text)
 
 
@@ -130,7 +122,7 @@ class _MidLevel(nn.Module):
 
     def forward(self, x: Tensor, given: _Condition) -> Tensor:
         x = self.resnets[0](x, given.time)
-        x = _attend(self.attentions[0], x, given)
+        x = self.attentions[0](x, given.text)
         x = self.motion_modules[0](x, given.text)
         return self.resnets[1](x, given.time)
 
@@ -216,6 +208,7 @@ class CoCoCoUNet(nn.Module):
         """
         batch, _, frames, _, _ = noisy.shape
         x = torch.cat([noisy, mask, masked_latents], dim=1).transpose(1, 2).flatten(0, 1)
+        x = x.contiguous(memory_format=torch.channels_last)
         given = self._condition(timestep.to(noisy.device).expand(batch), text, frames, noisy.dtype)
         x = self.conv_in(x)
         kept = [x]
@@ -225,23 +218,14 @@ class CoCoCoUNet(nn.Module):
         x = self.mid_block(x, given)
         for up in self.up_blocks:
             x = up(x, kept, given)
-        x = self.conv_out(F.silu(self.conv_norm_out(x)))
+        x = self.conv_out(normed_maps(self.conv_norm_out, x))
         return x.unflatten(0, (batch, frames)).transpose(1, 2)
 
     def _condition(
         self, timestep: Tensor, text: Tensor, frames: int, dtype: torch.dtype
     ) -> _Condition:
-        time = self.time_embedding(self.time_proj(timestep).to(dtype))
-        return _Condition(
-            time.repeat_interleave(frames, 0), text, text.repeat_interleave(frames, 0)
-        )
-
-
-def _attend(attention: Transformer2DModel, x: Tensor, given: _Condition) -> Tensor:
-    found: Tensor = attention(
-        x, encoder_hidden_states=given.text_per_frame, return_dict=False
-    )[0]
-    return found
+        time = F.silu(self.time_embedding(self.time_proj(timestep).to(dtype)))
+        return _Condition(time.repeat_interleave(frames, 0), text)
 
 
 def _down_levels(levels: tuple[int, ...], layers: int, widths: _Widths) -> nn.ModuleList:
