@@ -7,14 +7,75 @@ masks; 8 bit, 0 or 255) and ``NAME/annos.json``. A further object of the same cl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_amodal.clip import Clip
+import cv2
+
+from napari_amodal.clip import Clip, Frame, lazy_frames, source_of
+from napari_amodal.errors import InputError
+from napari_amodal.formats.annos import annos_json, read_annos, read_json_object
+from napari_amodal.formats.images import (
+    ImageFolder,
+    image_files,
+    open_image_folder,
+    read_header,
+    shown,
+)
+from napari_amodal.formats.mask_png import Labels, check_size, encode_mask, read_labels, read_mask
+from napari_amodal.formats.replacing import whole_folder
 from napari_amodal.levels import FrameOcclusion
 from napari_amodal.masks import Mask, MaskStack
+
+FRAMES = "frames"
+VISIBLE = "visible_masks"
+AMODAL = "gt_masks"
+ANNOS = "annos.json"
+PROVENANCE = "napari-amodal.json"
+
+JPEG_QUALITY = 95
+
+#: Frames that are being encoded at one time.
+_WRITERS = 4
+
+
+class MaskFolder(Mapping[int, Mask]):
+    """The masks of a folder by frame index; each is read when it is looked up.
+
+    Parameters
+    ----------
+    files : mapping of int to pathlib.Path
+    size : tuple of int
+        ``(height, width)`` of every mask.
+
+    Raises
+    ------
+    InputError
+        On a look-up, see `napari_amodal.formats.mask_png.read_mask`.
+    """
+
+    def __init__(self, files: Mapping[int, Path], size: tuple[int, int]) -> None:
+        self.files = files
+        self.size = size
+
+    def __getitem__(self, frame: int) -> Mask:
+        return read_mask(self.files[frame], self.size)
+
+    def labels(self, frame: int) -> Labels:
+        """The mask with all its objects, int32 ``(H, W)``, for files that hold several."""
+        return read_labels(self.files[frame], self.size)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.files)
+
+    def __len__(self) -> int:
+        return len(self.files)
 
 
 @dataclass(frozen=True)
@@ -48,8 +109,85 @@ def is_tabe51(folder: Path) -> bool:
 
 
 def read_tabe51(folder: Path) -> Tabe51Clip:
-    """Open a clip folder; frames and masks are read when they are looked up."""
-    raise NotImplementedError
+    """Open a clip folder; frames and masks are read when they are looked up.
+
+    A mask belongs to the frame whose file has the same name up to the suffix.
+
+    Raises
+    ------
+    InputError
+        Frames are missing, broken or of different sizes, a mask has no frame or another size than
+        its frame, or a JSON file is not what it should be; the message names the file.
+    """
+    if not is_tabe51(folder):
+        raise InputError(f"{folder} is no clip folder: it has no folder {FRAMES}/ in it")
+    frames = open_image_folder(folder / FRAMES)
+    annos, provenance = folder / ANNOS, folder / PROVENANCE
+    return Tabe51Clip(
+        clip=Clip(folder.resolve().name or "clip", lazy_frames(frames), folder),
+        visible=_read_masks(folder / VISIBLE, frames),
+        amodal=_read_masks(folder / AMODAL, frames),
+        occlusion=read_annos(annos, len(frames.files)) if annos.exists() else None,
+        provenance=read_json_object(provenance) if provenance.exists() else None,
+    )
+
+
+def open_tabe51(folder: Path) -> Clip:
+    """The clip of a clip folder alone; masks and annotations are not looked at."""
+    frames = open_image_folder(folder / FRAMES)
+    return Clip(folder.resolve().name or "clip", lazy_frames(frames), folder)
+
+
+def _read_masks(folder: Path, frames: ImageFolder) -> MaskFolder:
+    _, height, width, _ = frames.shape
+    if not folder.is_dir():
+        return MaskFolder({}, (height, width))
+    index = {path.stem: at for at, path in enumerate(frames.files)}
+    found: dict[int, Path] = {}
+    for path in image_files(folder):
+        if path.suffix.lower() != ".png":
+            raise InputError(
+                f"{shown(path)} is no PNG: save masks as PNG, JPEG changes their edges"
+            )
+        if path.stem not in index:
+            raise InputError(
+                f"{shown(path)} has no frame: {FRAMES}/ holds {len(index)} files, "
+                f"{frames.files[0].name} to {frames.files[-1].name}; remove or rename the mask"
+            )
+        header = read_header(path)
+        check_size(path, (header.height, header.width), (height, width))
+        found[index[path.stem]] = path
+    return MaskFolder(dict(sorted(found.items())), (height, width))
+
+
+def full_stack(masks: Mapping[int, Mask], clip: Clip, what: str) -> MaskStack:
+    """All masks of a clip as one stack.
+
+    Parameters
+    ----------
+    masks : mapping of int to ndarray
+        As `Tabe51Clip` has them.
+    clip : Clip
+    what : str
+        Folder of the masks, for messages.
+
+    Raises
+    ------
+    InputError
+        A frame has no mask (named), or a mask is broken or of another size.
+    """
+    for frame in range(len(clip)):
+        if frame not in masks:
+            raise InputError(
+                f"{what}/{_frame_stem(clip, frame)}.png is missing: of the {len(clip)} frames of "
+                f"{clip.name!r} {len(masks)} have a mask there, and every one needs it"
+            )
+    return MaskStack((masks[frame] for frame in range(len(clip))), clip.height, clip.width)
+
+
+def _frame_stem(clip: Clip, frame: int) -> str:
+    source = source_of(clip)
+    return source.files[frame].stem if isinstance(source, ImageFolder) else f"{frame:05d}"
 
 
 def write_tabe51(
@@ -61,6 +199,125 @@ def write_tabe51(
     provenance: Mapping[str, Any] | None = None,
     *,
     overwrite: bool = False,
+    on_frame: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write a clip folder; it appears only once it is complete."""
-    raise NotImplementedError
+    """Write a clip folder; it appears only once it is complete.
+
+    Frames that come from 8-bit JPEG or PNG files are copied unchanged, others are written as JPEG
+    of quality 95. They are numbered from ``00000`` on, except where a folder is replaced from which
+    the clip's own frames are read: there they keep their files and names, so that the clip stays
+    readable.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The clip's own folder, ``OUT/NAME``.
+    clip : Clip
+    visible, amodal : MaskStack
+        ``(T, H, W)``.
+    occlusion : tuple of FrameOcclusion
+        One a frame.
+    provenance : mapping, optional
+        Contents of ``napari-amodal.json``.
+    overwrite : bool
+        Replace a clip folder that is there, in one step once the new one is complete. What it
+        holds beside our own files moves over.
+    on_frame : callable, optional
+        Called with the frames written and the number of all; what it raises (`Cancelled`) ends the
+        writing and leaves nothing behind.
+
+    Raises
+    ------
+    CallError
+        The folder is there and `overwrite` is False, or it is no clip folder.
+    InputError
+        A frame cannot be read, or the folder cannot be written (a full disk); whatever was there is
+        untouched.
+    """
+    expected = (len(clip), clip.height, clip.width)
+    for what, masks in ((VISIBLE, visible), (AMODAL, amodal)):
+        if masks.shape != expected:
+            raise ValueError(f"{what} has shape {masks.shape}, the clip has {expected}")
+    if len(occlusion) != len(clip):
+        raise ValueError(f"{len(occlusion)} occlusions for {len(clip)} frames")
+    with whole_folder(
+        folder,
+        overwrite=overwrite,
+        replaceable=is_tabe51,
+        ours=frozenset({FRAMES, VISIBLE, AMODAL, ANNOS, PROVENANCE}),
+    ) as new:
+        for name in (FRAMES, VISIBLE, AMODAL):
+            (new / name).mkdir()
+        (new / ANNOS).write_text(annos_json(occlusion), "utf-8")
+        if provenance is not None:
+            text = json.dumps(provenance, indent=1, allow_nan=False)
+            (new / PROVENANCE).write_text(text + "\n", "utf-8")
+        _write_frames(new, folder, clip, visible, amodal, on_frame)
+
+
+def _write_frames(
+    new: Path,
+    folder: Path,
+    clip: Clip,
+    visible: MaskStack,
+    amodal: MaskStack,
+    on_frame: Callable[[int, int], None] | None,
+) -> None:
+    """Write frames and masks, reading in order and encoding a few at a time."""
+    source = source_of(clip)
+    images = source if isinstance(source, ImageFolder) else None
+    in_place = images is not None and _lies_in(images.files[0], folder)
+    pending: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        for frame in range(len(clip)):
+            original = images.files[frame] if images else None
+            stem = original.stem if in_place and original else f"{frame:05d}"
+            for name, masks in ((VISIBLE, visible), (AMODAL, amodal)):
+                pending.append(pool.submit(_write_mask, new / name / f"{stem}.png", masks, frame))
+            if original and images and (in_place or _is_plain(images, frame)):
+                target = (
+                    new
+                    / FRAMES
+                    / f"{stem}{original.suffix if in_place else _plain_suffix(original)}"
+                )
+                pending.append(pool.submit(_copy, original, target))
+            else:
+                target = new / FRAMES / f"{stem}.jpg"
+                pending.append(pool.submit(_write_jpeg, target, clip.frame(frame)))
+            while len(pending) > 3 * _WRITERS:
+                pending.popleft().result()
+            if on_frame is not None:
+                on_frame(frame + 1, len(clip))
+        while pending:
+            pending.popleft().result()
+
+
+def _lies_in(file: Path, folder: Path) -> bool:
+    return file.resolve().is_relative_to(folder.resolve())
+
+
+def _is_plain(images: ImageFolder, frame: int) -> bool:
+    """Whether a file is a frame of the layout as it is: shades of 8 bits, nothing to rotate."""
+    header, suffix = images.headers[frame], images.files[frame].suffix.lower()
+    return (
+        suffix in (".jpg", ".jpeg", ".png") and header.mode in ("L", "RGB") and not header.rotated
+    )
+
+
+def _plain_suffix(file: Path) -> str:
+    return ".png" if file.suffix.lower() == ".png" else ".jpg"
+
+
+def _copy(original: Path, target: Path) -> None:
+    shutil.copyfile(original, target)
+
+
+def _write_jpeg(path: Path, frame: Frame) -> None:
+    bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+    done, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    assert done
+    path.write_bytes(jpeg.tobytes())
+
+
+def _write_mask(path: Path, masks: MaskStack, frame: int) -> None:
+    path.write_bytes(encode_mask(masks[frame]))
