@@ -10,7 +10,7 @@ from typing import Any
 
 from napari_amodal.clip import Clip
 from napari_amodal.errors import CallError, InputError
-from napari_amodal.formats.published import is_published, read_published
+from napari_amodal.formats.published import find_predictions, read_prediction
 from napari_amodal.formats.tabe51 import is_tabe51, read_tabe51
 from napari_amodal.levels import OcclusionLevel, occlusion_of
 from napari_amodal.masks import Mask, MaskStack
@@ -38,10 +38,26 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Matches:
-    """Clips on both sides, by name, and the names that only one side has."""
+class Prediction:
+    """A predicted clip.
 
-    pairs: Mapping[str, tuple[Path, Path]]
+    Attributes
+    ----------
+    folder : pathlib.Path
+        The clip's folder.
+    hypotheses : tuple of pathlib.Path
+        Folders with masks, in the published predictions' layout; empty in ours.
+    """
+
+    folder: Path
+    hypotheses: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Predicted and true clips by name, and the names that only one side has."""
+
+    pairs: Mapping[str, tuple[Prediction, Path]]
     only_in_prediction: tuple[str, ...]
     only_in_truth: tuple[str, ...]
 
@@ -52,14 +68,15 @@ def match_clips(prediction: Path, truth: Path) -> Matches:
     Raises
     ------
     CallError
-        A path is not there, or holds no clips, or the two have none in common.
+        A path is not there, or the two have no clip in common.
     """
     for path in (prediction, truth):
         if not path.is_dir():
-            raise CallError(f"{path} is no folder: give a clip folder or a folder of them")
-    if _is_clip(prediction) and _is_clip(truth):
-        return Matches({truth.resolve().name: (prediction, truth)}, (), ())
-    predicted, true = _clips_in(prediction), _clips_in(truth)
+            raise CallError(f"there is no folder {path}: give a clip folder or a folder of them")
+    predicted, true = _predictions_in(prediction), _clips_in(truth)
+    if is_tabe51(truth) and [found.folder for found in predicted.values()] == [prediction]:
+        (only,) = predicted.values()
+        return Matches({truth.resolve().name: (only, truth)}, (), ())
     common = sorted(predicted.keys() & true.keys())
     if not common:
         raise CallError(
@@ -73,23 +90,28 @@ def match_clips(prediction: Path, truth: Path) -> Matches:
     )
 
 
-def _is_clip(folder: Path) -> bool:
-    return is_tabe51(folder) or is_published(folder)
+def _predictions_in(folder: Path) -> dict[str, Prediction]:
+    published = {
+        name: Prediction(hypotheses[0].parents[2] if hypotheses else folder / name, hypotheses)
+        for name, hypotheses in find_predictions(folder).items()
+    }
+    ours = {name: Prediction(clip) for name, clip in _clips_in(folder).items()}
+    return {**published, **ours}
 
 
 def _clips_in(folder: Path) -> dict[str, Path]:
     """Clip folders by name: the folder itself, or those in it."""
-    if _is_clip(folder):
+    if is_tabe51(folder):
         return {folder.resolve().name: folder}
-    return {path.name: path for path in folder.iterdir() if path.is_dir() and _is_clip(path)}
+    return {path.name: path for path in folder.iterdir() if is_tabe51(path)}
 
 
-def _listed(clips: Mapping[str, Path]) -> str:
-    return ", ".join(sorted(clips)) or "no clips"
+def _listed(names: Mapping[str, object]) -> str:
+    return ", ".join(sorted(names)) or "no clips"
 
 
-def score_clip(prediction: Path, truth: Path) -> Scores:
-    """Score one predicted clip folder, in our layout or the published predictions'.
+def score_clip(prediction: Prediction, truth: Path) -> Scores:
+    """Score one predicted clip.
 
     Several hypotheses are scored one by one and averaged, as in the published evaluation; the
     published layout has no visible masks and so no `j_visible`.
@@ -100,10 +122,11 @@ def score_clip(prediction: Path, truth: Path) -> Scores:
         Masks are missing, or the two clips are not of one size.
     """
     true = _read_truth(truth)
-    if is_tabe51(prediction):
-        return _score_ours(prediction, true)
-    scores = [_scores(prediction, hypothesis, true) for hypothesis in read_published(prediction)]
-    return mean_scores(scores)
+    if is_tabe51(prediction.folder):
+        return _score_ours(prediction.folder, true)
+    if not prediction.hypotheses:
+        raise InputError(f"{prediction.folder}/final_outputs holds no folder with masks")
+    return mean_scores([_score_published(masks, true) for masks in prediction.hypotheses])
 
 
 def mean_scores(scores: Sequence[Scores]) -> Scores:
@@ -125,21 +148,27 @@ class _Truth:
 
 def _read_truth(folder: Path) -> _Truth:
     read = read_tabe51(folder)
-    amodal = _whole_stack(read.amodal, read.clip, folder / "gt_masks")
-    visible = _whole_stack(read.visible, read.clip, folder / "visible_masks")
+    amodal = _whole(read.amodal, read.clip, folder / "gt_masks")
+    visible = _whole(read.visible, read.clip, folder / "visible_masks")
     occlusion = read.occlusion or occlusion_of(visible, amodal)
     return _Truth(amodal, visible, tuple(frame.level for frame in occlusion))
 
 
 def _score_ours(folder: Path, true: _Truth) -> Scores:
     read = read_tabe51(folder)
-    amodal = _whole_stack(read.amodal, read.clip, folder / "gt_masks")
+    amodal = _whole(read.amodal, read.clip, folder / "gt_masks")
     scores = _scores(folder, amodal, true)
     if len(read.visible) < len(read.clip):
         return scores  # a prediction of amodal masks alone
-    visible = _whole_stack(read.visible, read.clip, folder / "visible_masks")
+    visible = _whole(read.visible, read.clip, folder / "visible_masks")
     found = visible_score(visible, true.visible, _query_frames(read.provenance))
     return replace(scores, j_visible=found)
+
+
+def _score_published(folder: Path, true: _Truth) -> Scores:
+    masks = read_prediction(folder)
+    height, width = masks.size
+    return _scores(folder, _whole_stack(masks, len(true.levels), height, width, folder), true)
 
 
 def _scores(folder: Path, amodal: MaskStack, true: _Truth) -> Scores:
@@ -156,14 +185,20 @@ def _described(stack: MaskStack) -> str:
     return f"{len(stack)} masks of {stack.width}x{stack.height}"
 
 
-def _whole_stack(masks: Mapping[int, Mask], clip: Clip, folder: Path) -> MaskStack:
-    for frame in range(len(clip)):
+def _whole(masks: Mapping[int, Mask], clip: Clip, folder: Path) -> MaskStack:
+    return _whole_stack(masks, len(clip), clip.height, clip.width, folder)
+
+
+def _whole_stack(
+    masks: Mapping[int, Mask], frames: int, height: int, width: int, folder: Path
+) -> MaskStack:
+    for frame in range(frames):
         if frame not in masks:
             raise InputError(
-                f"{folder} has {len(masks)} masks for {len(clip)} frames, frame {frame} has none: "
+                f"{folder} has {len(masks)} masks for {frames} frames, frame {frame} has none: "
                 "scoring needs one for every frame"
             )
-    return MaskStack((masks[frame] for frame in range(len(clip))), clip.height, clip.width)
+    return MaskStack((masks[frame] for frame in range(frames)), height, width)
 
 
 def _query_frames(provenance: Mapping[str, Any] | None) -> frozenset[int]:

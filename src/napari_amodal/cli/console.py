@@ -146,7 +146,7 @@ class _ProgressLines:
 
 
 def _time_left(progress: Progress) -> str:
-    if progress.seconds_left is None or progress.fraction >= 1:
+    if progress.seconds_left is None or round(progress.seconds_left) < 1:
         return ""
     minutes, seconds = divmod(round(progress.seconds_left), 60)
     return f"{minutes} min {seconds} s left" if minutes else f"{seconds} s left"

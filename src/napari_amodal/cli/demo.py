@@ -39,7 +39,7 @@ def demo(
         write_picture,
         write_video,
     )
-    from napari_amodal.evaluation import score_clip
+    from napari_amodal.evaluation import Prediction, score_clip
     from napari_amodal.formats.replacing import whole_folder
     from napari_amodal.sample import sample_clip
 
@@ -49,7 +49,7 @@ def demo(
         _write_truth(folder / _TRUTH, sample)
         found = _complete(folder / _COMPLETED, sample)
         name = sample.clip.name
-        scores = score_clip(folder / _COMPLETED / name, folder / _TRUTH / name)
+        scores = score_clip(Prediction(folder / _COMPLETED / name), folder / _TRUTH / name)
         note("drawing the video and the contact sheet")
         shown = Completed(sample.clip, found, sample.amodal)
         write_video(folder / _VIDEO, side_by_side(shown), sample.clip.fps or 12)

@@ -11,7 +11,6 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from napari_amodal.clip import Clip, Frame
@@ -25,6 +24,7 @@ _HIDDEN: Color = (255, 214, 0)
 _TRUTH: Color = (255, 255, 255)
 _OPACITY = 0.55
 _BAR = 30
+_MARGIN = 4
 _BAR_COLOR = (24, 24, 28)
 _TEXT_COLOR = (235, 235, 235)
 _SHEET_COLUMNS = 4
@@ -43,7 +43,7 @@ class Completed:
 
 def side_by_side(shown: Completed) -> Iterator[Frame]:
     """For each frame: the frame, its visible mask and its amodal mask, captioned, in a row."""
-    titles = ("frame", "visible: found", "amodal: found, and the true outline")
+    titles = ("frame", "visible mask", "amodal: visible blue, hidden yellow, true outline white")
     for index, frame in enumerate(shown.clip):
         visible = shown.found.visible[index]
         panels = (frame, _laid(frame, visible, _VISIBLE), _amodal_panel(shown, index, frame))
@@ -56,7 +56,7 @@ def contact_sheet(shown: Completed) -> Frame:
     wanted = min(len(shown.clip), _SHEET_COLUMNS * _SHEET_ROWS)
     indices = np.linspace(0, len(shown.clip) - 1, wanted).round().astype(int).tolist()
     tiles = [_sheet_tile(shown, index) for index in indices]
-    blank = np.full_like(tiles[0], _BAR_COLOR)
+    blank = np.broadcast_to(np.array(_BAR_COLOR, np.uint8), tiles[0].shape)
     tiles += [blank] * (-len(tiles) % _SHEET_COLUMNS)
     rows = [tiles[at : at + _SHEET_COLUMNS] for at in range(0, len(tiles), _SHEET_COLUMNS)]
     return np.vstack([np.hstack(row) for row in rows])
@@ -116,8 +116,11 @@ def _hidden_share(shown: Completed, index: int) -> str:
 
 
 def _captioned(panel: Frame, caption: str) -> Frame:
-    bar = Image.new("RGB", (panel.shape[1], _BAR), _BAR_COLOR)
+    """A panel under its caption, with a margin that parts it from its neighbours."""
+    height, width = panel.shape[:2]
+    tile = Image.new("RGB", (width + _MARGIN, _BAR + height + _MARGIN), _BAR_COLOR)
     font = ImageFont.load_default(size=16)
-    ImageDraw.Draw(bar).text((10, _BAR // 2), caption, _TEXT_COLOR, font=font, anchor="lm")
-    pixels: NDArray[np.uint8] = np.asarray(bar)
-    return np.vstack([pixels, panel])
+    place = (10, _BAR // 2)
+    ImageDraw.Draw(tile).text(place, caption, _TEXT_COLOR, font=font, anchor="lm")
+    tile.paste(Image.fromarray(panel), (_MARGIN // 2, _BAR))
+    return np.asarray(tile)
