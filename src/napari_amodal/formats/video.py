@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 
 from napari_amodal.clip import Clip, Frame, lazy_frames
 from napari_amodal.errors import InputError
-from napari_amodal.formats.video_index import decoded, index_video, open_stream, packets_of
+from napari_amodal.formats.video_index import (
+    decoded,
+    index_by_decoding,
+    index_video,
+    open_stream,
+    packets_of,
+)
 
 VIDEO_SUFFIXES = frozenset(
     {".264", ".265", ".3g2", ".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".gif", ".h264"}
@@ -26,9 +32,9 @@ VIDEO_SUFFIXES = frozenset(
     | {".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"}
 )
 
-#: Decoded frames that are kept, in bytes as the decoder gives them (50 frames of 1080p), so that
+#: Decoded frames that are kept, in bytes as the decoder gives them (30 frames of 1080p), so that
 #: stepping backwards does not decode from the key frame on for every frame.
-CACHE_BYTES = 160 << 20
+CACHE_BYTES = 96 << 20
 
 #: Going on decoding is cheaper than seeking up to here, in frames.
 _SHORT_WAY = 16
@@ -54,6 +60,9 @@ class VideoFile:
         self._path = path
         self._index = index_video(path)
         self._reset()
+        if not self._ends_well():
+            self._index = index_by_decoding(path)
+            self._reset()
         first = self._frame(0)
         self._coded_size = first.height, first.width
         self._quarters = round(first.rotation / 90) % 4
@@ -98,6 +107,21 @@ class VideoFile:
         self._open: tuple[InputContainer, VideoStream] | None = None
         self._coming: Iterator[VideoFrame] = iter(())
         self._next = -1  # the frame that comes next, -1 while nothing is being decoded
+
+    def _ends_well(self) -> bool:
+        """Whether the last frame can be decoded, where a cut-off one cannot be told otherwise.
+
+        MP4 says how long its packets are; in other containers a file that was cut off while it was
+        recorded ends with a broken packet like any other.
+        """
+        container, _ = self._opened()
+        if self._index.pts is None or "mp4" in container.format.name:
+            return True
+        try:
+            self._frame(self._index.count - 1)
+        except InputError:
+            return False
+        return True
 
     def _opened(self) -> tuple[InputContainer, VideoStream]:
         if self._open is None:

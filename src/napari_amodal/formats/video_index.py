@@ -61,9 +61,12 @@ def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
         ) from error
     cover = av.stream.Disposition.attached_pic
     streams = [stream for stream in container.streams.video if not stream.disposition & cover]
-    if not streams:
+    if not streams or streams[0].codec_context is None:
         container.close()
-        raise InputError(f"{path} holds no video: give a file with pictures in it")
+        raise InputError(
+            f"{path} holds no video that can be decoded: it is truncated, of an unknown codec, or "
+            "has sound only"
+        )
     streams[0].thread_type = "AUTO"
     # More threads make hardly any difference, but each keeps some frames in memory.
     streams[0].thread_count = min(8, streams[0].thread_count or 8)
@@ -83,7 +86,7 @@ def index_video(path: Path) -> VideoIndex:
     InputError
         There is no frame in it.
     """
-    index = _index_by_packets(path) or _index_by_decoding(path)
+    index = _index_by_packets(path) or index_by_decoding(path)
     if index.count == 0:
         raise InputError(f"{path} holds no frame that can be decoded: it is truncated or broken")
     return index
@@ -95,8 +98,11 @@ def _index_by_packets(path: Path) -> VideoIndex | None:
     shown: list[int] = []
     keyframes: list[int] = []
     with container:
-        if stream.codec_context.codec.canonical_name not in _PACKET_IS_FRAME:
+        codec = stream.codec_context.codec
+        if codec.canonical_name not in _PACKET_IS_FRAME:
             return None
+        if container.format.name == "avi" and not codec.intra_only:
+            return None  # AVI holds no presentation times, those of the packets are made up
         try:
             for packet in container.demux(stream):
                 if packet.size == 0 and packet.pts is None:
@@ -122,7 +128,8 @@ def _is_hidden(packet: Packet[VideoStream], stream: VideoStream) -> bool:
     return not bytes(packet)[0] >> 4 & 1
 
 
-def _index_by_decoding(path: Path) -> VideoIndex:
+def index_by_decoding(path: Path) -> VideoIndex:
+    """Index a video by decoding all of it; what is damaged is no frame."""
     container, stream = open_stream(path)
     times: list[int | None] = []
     keyframes: list[int] = []
@@ -134,10 +141,17 @@ def _index_by_decoding(path: Path) -> VideoIndex:
                 if packet.is_keyframe and packet.pts is not None:
                     keyframes.append(packet.pts)
             times.extend(frame.pts for frame in decoded(stream, packet))
+        avi, reordered = container.format.name == "avi", stream.codec_context.has_b_frames
     pts = np.array([-1 if time is None else time for time in times], np.int64)
     starts = np.unique(np.array(keyframes, np.int64))
     # Times that the decoder had to guess change with the place where decoding begins.
-    timed = timed and None not in times and bool((np.diff(pts) > 0).all()) and starts.size > 0
+    timed = (
+        timed
+        and not (avi and reordered)
+        and None not in times
+        and bool((np.diff(pts) > 0).all())
+        and starts.size > 0
+    )
     return VideoIndex(len(pts), pts if timed else None, starts)
 
 
