@@ -77,17 +77,34 @@ class Clip:
         return (self.frame(index) for index in range(len(self)))
 
 
-#: Sources by the name of the dask array over them. Whatever is computed from an array has another
-#: name, so that a source is never taken for frames that were changed since.
-_sources: WeakValueDictionary[str, FrameSource] = WeakValueDictionary()
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Where the frames of an array are read: the source itself, its path and its frame rate."""
+
+    source: FrameSource
+    path: Path | None = None
+    fps: float | None = None
 
 
-def lazy_frames(source: FrameSource) -> da.Array:
+#: Origins by the name of the dask array over them. Whatever is computed from an array has another
+#: name, so that an origin is never taken for frames that were changed since.
+_origins: WeakValueDictionary[str, Origin] = WeakValueDictionary()
+
+
+def origin_of(frames: da.Array) -> Origin | None:
+    """Where an array of frames is read, if it was made by `lazy_frames` and not changed since."""
+    return _origins.get(frames.name)
+
+
+def lazy_frames(
+    source: FrameSource, path: Path | None = None, fps: float | None = None
+) -> da.Array:
     """A dask array ``(T, H, W, 3)`` of uint8 over a frame source, one frame a chunk."""
     count, height, width, channels = source.shape
+    origin = Origin(source, path, fps)
 
     def read_block(block_id: tuple[int, ...]) -> NDArray[np.uint8]:
-        return source.read(block_id[0])[np.newaxis]
+        return origin.source.read(block_id[0])[np.newaxis]
 
     # A name of its own: dask would hash the source, and with it all that it holds.
     map_blocks: Any = da.map_blocks
@@ -98,13 +115,15 @@ def lazy_frames(source: FrameSource) -> da.Array:
         meta=np.empty((0, 0, 0, 0), np.uint8),
         name=f"frames-{uuid4().hex}",
     )
-    _sources[frames.name] = source
+    _origins[frames.name] = origin
     return cast(da.Array, frames)
 
 
-def source_of(clip: Clip) -> FrameSource | None:
-    """The source whose frames the clip shows unchanged, where it was opened in this process."""
-    return _sources.get(clip.frames.name)
+def clip_over(
+    name: str, source: FrameSource, path: Path | None = None, fps: float | None = None
+) -> Clip:
+    """A clip over a frame source."""
+    return Clip(name, lazy_frames(source, path, fps), path, fps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +158,7 @@ def clip_from_array(frames: Any, name: str = "clip") -> Clip:
         raise ValueError(
             f"frames are uint8 (T, H, W, 3) and not empty, not {array.dtype} {array.shape}"
         )
-    return Clip(name, lazy_frames(_ArraySource(array)))
+    return clip_over(name, _ArraySource(array))
 
 
 def safe_name(text: str) -> str:

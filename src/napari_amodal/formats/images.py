@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from napari_amodal.clip import Clip, Frame, lazy_frames
+from napari_amodal.clip import Clip, Frame, clip_over
 from napari_amodal.errors import InputError
 from napari_amodal.formats.pixels import Limits, limits_of, rgb_frame, sampled
 
@@ -220,7 +220,7 @@ def open_image_folder(folder: Path) -> ImageFolder:
 def open_images(folder: Path) -> Clip:
     """A clip over a folder of images, named after it."""
     source = open_image_folder(folder)
-    return Clip(folder.resolve().name or "clip", lazy_frames(source), folder)
+    return clip_over(folder.resolve().name or "clip", source, folder)
 
 
 def _check_names(files: tuple[Path, ...]) -> None:

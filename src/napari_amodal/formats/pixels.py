@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_amodal.clip import Clip, Frame, lazy_frames, safe_name
+from napari_amodal.clip import Clip, Frame, clip_over, origin_of, safe_name
 from napari_amodal.errors import InputError
 
 #: So many frames, evenly spread over a clip, are looked at for its range of values.
@@ -154,7 +155,8 @@ def clip_from_pixels(
     array : array-like
         numpy, dask, zarr or whatever has `shape` and `dtype` and can be indexed: ``(T, H, W)``
         grey, ``(T, H, W, 1|3|4)`` grey, RGB or RGBA, or with one or three channels on another
-        axis, ``(T, C, H, W)`` or ``(C, T, H, W)``. Alpha is dropped.
+        axis, ``(T, C, H, W)`` or ``(C, T, H, W)``. Alpha is dropped. Frames of a clip that was
+        opened from a file are taken as they are, with its source and frame rate.
     name : str
         What the clip is called; made safe for a folder's name.
     channel_axis : int, optional
@@ -169,6 +171,9 @@ def clip_from_pixels(
     InputError
         The array is not a stack of frames; the message says what is.
     """
+    origin = origin_of(array) if isinstance(array, da.Array) else None
+    if origin is not None:  # frames that one of our readers opened are what they should be
+        return Clip(safe_name(name), array, origin.path, origin.fps)
     if not hasattr(array, "shape") or not hasattr(array, "dtype"):
         raise InputError(f"{name!r} is a {type(array).__name__}, not an array of frames (T, H, W)")
     if array.dtype.kind not in "buif":
@@ -177,7 +182,7 @@ def clip_from_pixels(
         raise InputError(f"{name!r} has shape {tuple(array.shape)}: there are no pixels in it")
     layout = _layout_of(tuple(array.shape), name, channel_axis)
     source = _PixelSource(array, layout, None if limits is None else _checked(limits, name))
-    return Clip(safe_name(name), lazy_frames(source))
+    return clip_over(safe_name(name), source)
 
 
 def _checked(limits: tuple[float, float], name: str) -> Limits:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from napari_amodal.errors import InputError
 from napari_amodal.formats.images import image_files, natural_key, read_header, shown
-from napari_amodal.formats.tabe51 import MaskFolder
+from napari_amodal.formats.mask_folder import MaskFolder
 
 _HYPOTHESES = "final_outputs"
 

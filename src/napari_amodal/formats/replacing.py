@@ -74,6 +74,8 @@ def whole_folder(
 
 def _refusal(folder: Path, error: OSError) -> str:
     reason = error.strerror or str(error)
+    if error.filename and not Path(error.filename).is_relative_to(folder.parent):
+        reason += f" ({error.filename})"
     remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "see to that"
     return (
         f"{folder} could not be written: {reason}; nothing was changed there, {remedy} or choose "

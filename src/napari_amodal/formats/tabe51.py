@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +18,16 @@ from typing import Any
 
 import cv2
 
-from napari_amodal.clip import Clip, Frame, lazy_frames, source_of
+from napari_amodal.clip import Clip, Frame, clip_over, origin_of
 from napari_amodal.errors import InputError
 from napari_amodal.formats.annos import annos_json, read_annos, read_json_object
 from napari_amodal.formats.images import (
     ImageFolder,
-    image_files,
     open_image_folder,
-    read_header,
     shown,
 )
-from napari_amodal.formats.mask_png import Labels, check_size, encode_mask, read_labels, read_mask
+from napari_amodal.formats.mask_folder import open_mask_folder
+from napari_amodal.formats.mask_png import encode_mask
 from napari_amodal.formats.replacing import whole_folder
 from napari_amodal.levels import FrameOcclusion
 from napari_amodal.masks import Mask, MaskStack
@@ -43,39 +42,6 @@ JPEG_QUALITY = 95
 
 #: Frames that are being encoded at one time.
 _WRITERS = 4
-
-
-class MaskFolder(Mapping[int, Mask]):
-    """The masks of a folder by frame index; each is read when it is looked up.
-
-    Parameters
-    ----------
-    files : mapping of int to pathlib.Path
-    size : tuple of int
-        ``(height, width)`` of every mask.
-
-    Raises
-    ------
-    InputError
-        On a look-up, see `napari_amodal.formats.mask_png.read_mask`.
-    """
-
-    def __init__(self, files: Mapping[int, Path], size: tuple[int, int]) -> None:
-        self.files = files
-        self.size = size
-
-    def __getitem__(self, frame: int) -> Mask:
-        return read_mask(self.files[frame], self.size)
-
-    def labels(self, frame: int) -> Labels:
-        """The mask with all its objects, int32 ``(H, W)``, for files that hold several."""
-        return read_labels(self.files[frame], self.size)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.files)
-
-    def __len__(self) -> int:
-        return len(self.files)
 
 
 @dataclass(frozen=True)
@@ -124,9 +90,9 @@ def read_tabe51(folder: Path) -> Tabe51Clip:
     frames = open_image_folder(folder / FRAMES)
     annos, provenance = folder / ANNOS, folder / PROVENANCE
     return Tabe51Clip(
-        clip=Clip(folder.resolve().name or "clip", lazy_frames(frames), folder),
-        visible=_read_masks(folder / VISIBLE, frames),
-        amodal=_read_masks(folder / AMODAL, frames),
+        clip=clip_over(folder.resolve().name or "clip", frames, folder),
+        visible=open_mask_folder(folder / VISIBLE, frames),
+        amodal=open_mask_folder(folder / AMODAL, frames),
         occlusion=read_annos(annos, len(frames.files)) if annos.exists() else None,
         provenance=read_json_object(provenance) if provenance.exists() else None,
     )
@@ -135,29 +101,7 @@ def read_tabe51(folder: Path) -> Tabe51Clip:
 def open_tabe51(folder: Path) -> Clip:
     """The clip of a clip folder alone; masks and annotations are not looked at."""
     frames = open_image_folder(folder / FRAMES)
-    return Clip(folder.resolve().name or "clip", lazy_frames(frames), folder)
-
-
-def _read_masks(folder: Path, frames: ImageFolder) -> MaskFolder:
-    _, height, width, _ = frames.shape
-    if not folder.is_dir():
-        return MaskFolder({}, (height, width))
-    index = {path.stem: at for at, path in enumerate(frames.files)}
-    found: dict[int, Path] = {}
-    for path in image_files(folder):
-        if path.suffix.lower() != ".png":
-            raise InputError(
-                f"{shown(path)} is no PNG: save masks as PNG, JPEG changes their edges"
-            )
-        if path.stem not in index:
-            raise InputError(
-                f"{shown(path)} has no frame: {FRAMES}/ holds {len(index)} files, "
-                f"{frames.files[0].name} to {frames.files[-1].name}; remove or rename the mask"
-            )
-        header = read_header(path)
-        check_size(path, (header.height, header.width), (height, width))
-        found[index[path.stem]] = path
-    return MaskFolder(dict(sorted(found.items())), (height, width))
+    return clip_over(folder.resolve().name or "clip", frames, folder)
 
 
 def full_stack(masks: Mapping[int, Mask], clip: Clip, what: str) -> MaskStack:
@@ -186,8 +130,14 @@ def full_stack(masks: Mapping[int, Mask], clip: Clip, what: str) -> MaskStack:
 
 
 def _frame_stem(clip: Clip, frame: int) -> str:
-    source = source_of(clip)
-    return source.files[frame].stem if isinstance(source, ImageFolder) else f"{frame:05d}"
+    images = _images_of(clip)
+    return images.files[frame].stem if images else f"{frame:05d}"
+
+
+def _images_of(clip: Clip) -> ImageFolder | None:
+    """The image files whose contents the clip's frames are, if they are."""
+    origin = origin_of(clip.frames)
+    return origin.source if origin and isinstance(origin.source, ImageFolder) else None
 
 
 def write_tabe51(
@@ -252,44 +202,61 @@ def write_tabe51(
         if provenance is not None:
             text = json.dumps(provenance, indent=1, allow_nan=False)
             (new / PROVENANCE).write_text(text + "\n", "utf-8")
-        _write_frames(new, folder, clip, visible, amodal, on_frame)
+        _write_frames(new, clip, visible, amodal, _plan(folder, clip), on_frame)
 
 
 def _write_frames(
     new: Path,
-    folder: Path,
     clip: Clip,
     visible: MaskStack,
     amodal: MaskStack,
+    plan: Callable[[int], _Target],
     on_frame: Callable[[int, int], None] | None,
 ) -> None:
     """Write frames and masks, reading in order and encoding a few at a time."""
-    source = source_of(clip)
-    images = source if isinstance(source, ImageFolder) else None
-    in_place = images is not None and _lies_in(images.files[0], folder)
     pending: deque[Future[None]] = deque()
     with ThreadPoolExecutor(_WRITERS) as pool:
         for frame in range(len(clip)):
-            original = images.files[frame] if images else None
-            stem = original.stem if in_place and original else f"{frame:05d}"
-            for name, masks in ((VISIBLE, visible), (AMODAL, amodal)):
-                pending.append(pool.submit(_write_mask, new / name / f"{stem}.png", masks, frame))
-            if original and images and (in_place or _is_plain(images, frame)):
-                target = (
-                    new
-                    / FRAMES
-                    / f"{stem}{original.suffix if in_place else _plain_suffix(original)}"
-                )
-                pending.append(pool.submit(_copy, original, target))
+            target = plan(frame)
+            file = new / FRAMES / target.file_name
+            if target.original is None:
+                pending.append(pool.submit(_write_jpeg, file, clip.frame(frame)))
             else:
-                target = new / FRAMES / f"{stem}.jpg"
-                pending.append(pool.submit(_write_jpeg, target, clip.frame(frame)))
+                pending.append(pool.submit(_copy, target.original, file))
+            for name, masks in ((VISIBLE, visible), (AMODAL, amodal)):
+                mask_file = new / name / f"{file.stem}.png"
+                pending.append(pool.submit(_write_mask, mask_file, masks, frame))
             while len(pending) > 3 * _WRITERS:
                 pending.popleft().result()
             if on_frame is not None:
                 on_frame(frame + 1, len(clip))
         while pending:
             pending.popleft().result()
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The name of a frame's new file, and the file to copy it from, if that can be done."""
+
+    file_name: str
+    original: Path | None = None
+
+
+def _plan(folder: Path, clip: Clip) -> Callable[[int], _Target]:
+    """Where the frames come from and what their files are called, for writing to `folder`."""
+    images = _images_of(clip)
+    if images is None:
+        return lambda frame: _Target(f"{frame:05d}.jpg")
+    if _lies_in(images.files[0], folder):
+        return lambda frame: _Target(images.files[frame].name, images.files[frame])
+
+    def numbered(frame: int) -> _Target:
+        if not _is_plain(images, frame):
+            return _Target(f"{frame:05d}.jpg")
+        original = images.files[frame]
+        return _Target(f"{frame:05d}{_plain_suffix(original)}", original)
+
+    return numbered
 
 
 def _lies_in(file: Path, folder: Path) -> bool:
@@ -309,6 +276,8 @@ def _plain_suffix(file: Path) -> str:
 
 
 def _copy(original: Path, target: Path) -> None:
+    if not original.is_file():
+        raise InputError(f"{shown(original)} is gone since the clip was opened: restore it")
     shutil.copyfile(original, target)
 
 

@@ -14,7 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from napari_amodal.clip import Clip, Frame, lazy_frames
+from napari_amodal.clip import Clip, Frame, clip_over
 from napari_amodal.errors import InputError
 from napari_amodal.formats.pixels import Limits, limits_of, rgb_frame, sampled
 
@@ -221,4 +221,4 @@ def open_tiff(path: Path) -> Clip:
     InputError
         See `TiffStack`.
     """
-    return Clip(path.stem or "clip", lazy_frames(TiffStack(path)), path)
+    return clip_over(path.stem, TiffStack(path), path)

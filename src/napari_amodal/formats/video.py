@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from napari_amodal.clip import Clip, Frame, lazy_frames
+from napari_amodal.clip import Clip, Frame, clip_over
 from napari_amodal.errors import InputError
 from napari_amodal.formats.video_index import (
     decoded,
@@ -243,4 +243,4 @@ def open_video(path: Path) -> Clip:
         once to count its frames.
     """
     source = VideoFile(path)
-    return Clip(path.stem or "clip", lazy_frames(source), path, source.fps)
+    return clip_over(path.stem, source, path, source.fps)

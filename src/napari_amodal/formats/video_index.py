@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ _PACKET_IS_FRAME = frozenset(
     {"av1", "dnxhd", "ffv1", "ffvhuff", "gif", "h264", "hevc", "huffyuv", "mjpeg", "png", "prores"}
     | {"qtrle", "rawvideo", "utvideo", "vp8", "vp9", "wrapped_avframe"}
 )
+
+
+_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,8 @@ def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
             "has sound only"
         )
     streams[0].thread_type = "AUTO"
-    # More threads make hardly any difference, but each keeps some frames in memory.
-    streams[0].thread_count = min(8, streams[0].thread_count or 8)
+    # Each thread keeps frames in memory, and frames are read one at a time.
+    streams[0].thread_count = min(_THREADS, os.cpu_count() or 1)
     return container, streams[0]
 
 
