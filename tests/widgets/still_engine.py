@@ -45,7 +45,9 @@ class StillTracker:
     def track(
         self, clip: Clip, queries: Mapping[int, Query], watch: Watch
     ) -> Mapping[int, VisibleTrack]:
-        return {object_id: self._track(clip, object_id, q, watch) for object_id, q in queries.items()}
+        return {
+            object_id: self._track(clip, object_id, q, watch) for object_id, q in queries.items()
+        }
 
     def _track(self, clip: Clip, object_id: int, query: Query, watch: Watch) -> VisibleTrack:
         masks = []

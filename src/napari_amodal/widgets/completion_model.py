@@ -16,9 +16,10 @@ from napari_amodal.export import export, object_folders
 from napari_amodal.levels import FrameOcclusion
 from napari_amodal.widgets.background_job import BackgroundJob
 from napari_amodal.widgets.completion_run import CompletionRun, RunRequest, add_below
+from napari_amodal.widgets.frame_levels import FrameLevels
 from napari_amodal.widgets.layer_clip import check_lies_on, clip_of, current_frame
 from napari_amodal.widgets.layer_origin import origin_of
-from napari_amodal.widgets.query_layer import frame_list, make_query_layer
+from napari_amodal.widgets.query_layer import edit_events, frame_list, make_query_layer
 from napari_amodal.widgets.results import Results, given_results
 
 #: How often the window looks for news of a job (ms), and how long it may take over it (s).
@@ -49,6 +50,7 @@ class CompletionModel(QObject):
         self.stack: Image | None = None
         self.query: Labels | None = None
         self.results: Results | None = None
+        self.levels = FrameLevels(self)
         self.status = ""
         self.run: CompletionRun | None = None
         self._export: BackgroundJob[tuple[Path, ...]] | None = None
@@ -56,6 +58,10 @@ class CompletionModel(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self._tick)
+        self._mask_timer = QTimer(self)  # brushes report before they have painted, and often
+        self._mask_timer.setSingleShot(True)
+        self._mask_timer.setInterval(TICK_MS)
+        self._mask_timer.timeout.connect(self._on_masks_settled)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_step)
 
@@ -105,12 +111,11 @@ class CompletionModel(QObject):
             world = self.stack.data_to_world((frame, 0, 0))
             self.viewer.dims.set_point(self.viewer.dims.ndim - 3, float(world[0]))
 
-    def occlusions(self) -> dict[int, FrameOcclusion]:
+    def occlusions(self) -> dict[int, FrameOcclusion | None]:
         """Level and amount of the shown frame by object, from the masks as they are now."""
         if self.results is None:
             return {}
-        found = {i: self.results.occlusion(i, self.frame) for i in self.results.object_ids}
-        return {object_id: level for object_id, level in found.items() if level is not None}
+        return {i: self.results.occlusion(i, self.frame) for i in self.results.object_ids}
 
     # -- a run ------------------------------------------------------------------------------------
 
@@ -142,8 +147,10 @@ class CompletionModel(QObject):
             raise InputError("there is no query: press New and paint the object on one frame")
         clip = clip_of(self.stack)
         check_lies_on(self.query, self.stack)
-        if self.results is not None and self.results.is_from_run:
-            return self.results, self.query
+        results = self.results
+        if results is not None and results.is_from_run and results.fits(self.stack):
+            results.clip = clip  # its name, contrast limits or pixels may be others now
+            return results, self.query
         return Results(self.stack, clip), self.query
 
     def cancel(self, reason: str = "") -> None:
@@ -166,12 +173,14 @@ class CompletionModel(QObject):
             self._timer.stop()
 
     def _tick_run(self, run: CompletionRun) -> None:
-        if not run.job.is_cancelled() and (made := run.missing_layers()):
-            add_below(self.viewer.layers, made, self.query)
-            for result in made:
-                self._watch_edits(result.layer)
+        if not run.job.is_cancelled() and (result := run.next_layer()) is not None:
+            add_below(self.viewer.layers, result.layer, self.query)
+            self._watch_edits(result.layer)
+            self.levels.follow(self.results)
             self.changed.emit()
+            return  # napari takes a while over a layer: one a tick
         written, over = run.show(time.monotonic() + TICK_BUDGET)
+        self.levels.look_at(sorted({frame for _, frame in written}))
         for result in {result for result, frame in written if frame == self.frame}:
             result.layer.refresh()
         if run.job.progress is not None:
@@ -255,17 +264,23 @@ class CompletionModel(QObject):
         if results is not None:
             for result in results.layers:
                 self._watch_edits(result.layer)
+        self.levels.follow(results)
         self.masks_changed.emit()
 
     def _watch_edits(self, layer: Labels) -> None:
-        for event in (layer.events.paint, layer.events.set_data):
-            event.connect(self._on_masks_changed)
+        for event in edit_events(layer):
+            event.connect(self._on_edit)
 
     def _unwatch_edits(self, layer: Labels) -> None:
-        for event in (layer.events.paint, layer.events.set_data):
-            event.disconnect(self._on_masks_changed)
+        for event in edit_events(layer):
+            event.disconnect(self._on_edit)
 
-    def _on_masks_changed(self, event: Any = None) -> None:
+    def _on_edit(self, event: Any = None) -> None:
+        if not self._mask_timer.isActive():
+            self._mask_timer.start()
+
+    def _on_masks_settled(self) -> None:
+        self.levels.look_at([self.frame])
         self.masks_changed.emit()
 
     def _on_step(self, event: Any = None) -> None:

@@ -101,8 +101,8 @@ class CompletionRun:
         """Frames for which a mask has come."""
         return len({frame for _, frame in self._shown})
 
-    def missing_layers(self) -> tuple[ResultLayer, ...]:
-        """Layers that the run is about to fill and that no viewer has yet."""
+    def next_layer(self) -> ResultLayer | None:
+        """A layer that the run is about to fill and that no viewer has yet; None: all are there."""
         return self.results.make_missing(self._object_ids)
 
     def show(self, deadline: float) -> tuple[set[tuple[ResultLayer, int]], bool]:
@@ -150,11 +150,9 @@ class CompletionRun:
         self.results.finish(completion)
 
 
-def add_below(layers: LayerList, made: tuple[ResultLayer, ...], top: Labels | None) -> None:
-    """Add result layers to a viewer, under `top` if it is there, and leave the selection alone."""
+def add_below(layers: LayerList, layer: Labels, top: Labels | None) -> None:
+    """Add a layer to a viewer, under `top` if it is there, and leave the selection alone."""
     active = layers.selection.active
-    for result in made:
-        index = layers.index(top) if top is not None and top in layers else len(layers)
-        layers.insert(index, result.layer)
+    layers.insert(layers.index(top) if top is not None and top in layers else len(layers), layer)
     if active is not None and active in layers:
         layers.selection.active = active

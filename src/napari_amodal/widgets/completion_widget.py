@@ -17,15 +17,16 @@ from qtpy.QtWidgets import (
     QMessageBox,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
 from napari_amodal.progress import Progress
 from napari_amodal.widgets.completion_model import CompletionModel
 from napari_amodal.widgets.completion_run import RunRequest
 from napari_amodal.widgets.engine_choice import EngineChoice, engine_choices
+from napari_amodal.widgets.frame_strip import FrameStrip
 from napari_amodal.widgets.layer_combo import LayerCombo
 from napari_amodal.widgets.occlusion_view import OcclusionView
 from napari_amodal.widgets.query_watch import QueryWatch
@@ -69,14 +70,24 @@ class CompletionWidget(QWidget):
         self.new_query.setToolTip("Add an empty layer over the frames and take up the brush")
         self.painted = QLabel()
         self.painted.setWordWrap(True)
+        self.painted.setToolTip("Click a frame's number to go there")
         self.every_frame = QCheckBox("Use every painted frame")
         self.every_frame.setToolTip(
             "Go by all the frames on which an object is painted. Without this, an object that is "
             "painted on more than one frame is refused, as one of them may be a slip."
         )
         self.engine = QComboBox()
-        self.settings_box = QCollapsible("Settings", expandedIcon="▾", collapsedIcon="▸")
-        self.settings_box.setDuration(0)
+        for combo in (self.frames, self.query, self.engine):
+            combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.settings_button = QPushButton()
+        self.settings_button.setCheckable(True)
+        self.settings_button.setStyleSheet(
+            "QPushButton, QPushButton:checked {text-align: left; border: none; background: none}"
+        )
+        self.settings_box = QWidget()
+        self.settings_box.setVisible(False)
+        box = QVBoxLayout(self.settings_box)
+        box.setContentsMargins(12, 0, 0, 0)
         self.settings_form: SettingsForm | None = None
         for index, choice in enumerate(self._choices):
             self.engine.addItem(choice.name if not choice.lacks else f"{choice.name} (incomplete)")
@@ -98,6 +109,7 @@ class CompletionWidget(QWidget):
     def _make_results(self) -> None:
         self.results_title = QLabel()
         self.occlusion = OcclusionView()
+        self.strip = FrameStrip()
         self.keep_edits = QCheckBox("Keep my corrections when I run again")
         self.keep_edits.setChecked(True)
         self.keep_edits.setToolTip(
@@ -116,22 +128,24 @@ class CompletionWidget(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         form.addRow("Frames", self.frames)
         form.addRow("Query", query_row)
-        form.addRow("", self.painted)
-        form.addRow("", self.every_frame)
+        form.addRow(self.painted)
+        form.addRow(self.every_frame)
         form.addRow("Engine", self.engine)
-        form.addRow("", self.engine_note)
+        form.addRow(self.engine_note)
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 2)
         buttons.addWidget(self.cancel_button, 1)
         layout = QVBoxLayout(self)
         layout.setSpacing(6)
         layout.addLayout(form)
+        layout.addWidget(self.settings_button)
         layout.addWidget(self.settings_box)
         layout.addLayout(buttons)
         layout.addWidget(self.progress)
         layout.addWidget(self.stage)
         layout.addWidget(self.results_title)
         layout.addWidget(self.occlusion)
+        layout.addWidget(self.strip)
         layout.addWidget(self.keep_edits)
         layout.addWidget(self.export_button)
         layout.addStretch(1)
@@ -140,10 +154,15 @@ class CompletionWidget(QWidget):
         self.frames.layer_chosen.connect(self._on_frames)
         self.query.layer_chosen.connect(self._on_query)
         self.new_query.clicked.connect(self.model.make_query)
+        self.settings_button.toggled.connect(self.settings_box.setVisible)
+        self.settings_button.toggled.connect(lambda: self._title_settings())
         self.engine.currentIndexChanged.connect(self._on_engine)
         self.run_button.clicked.connect(self._on_run)
         self.cancel_button.clicked.connect(lambda: self.model.cancel())
         self.export_button.clicked.connect(self._on_export)
+        self.painted.linkActivated.connect(lambda frame: self.model.go_to(int(frame)))
+        self.strip.frame_chosen.connect(self.model.go_to)
+        self.model.levels.changed.connect(self._show_strip)
         self._watch.changed.connect(self._update)
         self.model.changed.connect(self._update)
         self.model.progressed.connect(self._show_progress)
@@ -160,18 +179,24 @@ class CompletionWidget(QWidget):
 
     def _on_engine(self) -> None:
         choice = self._choice
-        self.settings_box.setText("Settings")
         if self.settings_form is not None:
             self.settings_form.deleteLater()
             self.settings_form = None
         if choice.engine is not None and not choice.lacks:
             self.settings_form = SettingsForm(choice.engine)
-            self.settings_form.count_changed.connect(self._on_settings_count)
-            self.settings_box.addWidget(self.settings_form)
+            self.settings_form.changed.connect(self._title_settings)
+            box = self.settings_box.layout()
+            assert box is not None
+            box.addWidget(self.settings_form)
+        self._title_settings()
         self._update()
 
-    def _on_settings_count(self, count: int) -> None:
-        self.settings_box.setText(f"Settings ({count} changed)" if count else "Settings")
+    def _title_settings(self) -> None:
+        form = self.settings_form
+        count = 0 if form is None else sum(len(values) for values in form.overrides().values())
+        arrow = "▾" if self.settings_button.isChecked() else "▸"
+        self.settings_button.setText(f"{arrow} Settings" + f" ({count} changed)" * bool(count))
+        self.settings_button.setEnabled(form is not None)
 
     def _on_run(self) -> None:
         choice = self._choice
@@ -234,7 +259,8 @@ class CompletionWidget(QWidget):
         self.painted.setVisible(bool(self._watch.text))
         note = self._choice.summary
         self.engine_note.setText(note)
-        for widget in (self.frames, self.engine, self.settings_box):
+        self.frames.setDisabled(model.is_busy or self.frames.chosen is None)
+        for widget in (self.engine, self.settings_box, self.every_frame):
             widget.setDisabled(model.is_busy)
         self._update_buttons()
         self._show_occlusion()
@@ -274,9 +300,19 @@ class CompletionWidget(QWidget):
     def _show_occlusion(self) -> None:
         occlusions = self.model.occlusions()
         self.results_title.setText(f"<b>Occlusion in frame {self.model.frame}</b>")
-        for widget in (self.results_title, self.occlusion, self.keep_edits, self.export_button):
+        for widget in (
+            self.results_title,
+            self.occlusion,
+            self.strip,
+            self.keep_edits,
+            self.export_button,
+        ):
             widget.setVisible(bool(occlusions))
         self.occlusion.show_levels(occlusions)
+        self.strip.show_frame(self.model.frame)
+
+    def _show_strip(self) -> None:
+        self.strip.show_levels(self.model.levels.levels)
 
 
 def _is_image(layer: Layer) -> bool:

@@ -56,6 +56,7 @@ def labels_layer(
             labels[frame][box.slices][crop] = OBJECT_ID
     settings = {
         "name": str(role),
+        "axis_labels": ("frame", "y", "x"),
         "opacity": OPACITY[role],
         "colormap": label_colors(role),
         "metadata": LayerOrigin(role, clip, OBJECT_ID, annotation).as_metadata(),

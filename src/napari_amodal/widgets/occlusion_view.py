@@ -28,22 +28,28 @@ class OcclusionView(QWidget):
         self._grid.setColumnStretch(2, 1)
         self._rows: dict[int, tuple[QLabel, QLabel, QProgressBar]] = {}
 
-    def show_levels(self, occlusions: Mapping[int, FrameOcclusion]) -> None:
-        """Show what is known of the frame, by object id."""
+    def show_levels(self, occlusions: Mapping[int, FrameOcclusion | None]) -> None:
+        """Show what is known of the frame, by object id; None where nothing is known yet."""
         if list(occlusions) != list(self._rows):
             self._make_rows(list(occlusions))
         for object_id, occlusion in occlusions.items():
             _, level, bar = self._rows[object_id]
+            if occlusion is None:
+                level.setText("not known yet")
+                bar.setVisible(False)
+                continue
             color = LEVEL_COLORS[occlusion.level]
             level.setText(f'<span style="color:{color}">●</span> {occlusion.level.label}')
             amount = occlusion.amount
-            bar.setValue(0 if amount is None else round(100 * amount))
-            bar.setFormat("not in the frame" if amount is None else f"{100 * amount:.0f} % hidden")
+            bar.setVisible(amount is not None)
+            bar.setValue(round(100 * (amount or 0)))
+            bar.setFormat(f"{100 * (amount or 0):.0f} % hidden")
 
     def text(self, object_id: int) -> str:
         """The row of an object in plain words."""
         _, level, bar = self._rows[object_id]
-        return f"{level.text().rpartition('> ')[2]}, {bar.format()}"
+        words = level.text().rpartition("> ")[2]
+        return words if bar.isHidden() else f"{words}, {bar.format()}"
 
     def _make_rows(self, object_ids: list[int]) -> None:
         for row in self._rows.values():

@@ -37,6 +37,11 @@ def make_query_layer(stack: Image, clip: Clip) -> Labels:
     return layer
 
 
+def edit_events(layer: Labels) -> tuple[Any, ...]:
+    """The events of a Labels layer that say that it was painted in; undo sends `set_data`."""
+    return layer.events.paint, layer.events.labels_update, layer.events.set_data
+
+
 def painted_labels(labels: NDArray[Any]) -> tuple[int, ...]:
     """The label values on one frame ``(H, W)``, ascending, without 0."""
     if not labels.any():

@@ -11,7 +11,10 @@ from napari.layers import Labels
 from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
 
 from napari_amodal.widgets.layer_clip import current_frame
-from napari_amodal.widgets.query_layer import frame_list, painted_labels
+from napari_amodal.widgets.query_layer import edit_events, painted_labels
+
+#: Readable on a dark and on a light ground.
+LINK_COLOR = "#4c8dff"
 
 #: Seconds of each turn of the event loop that the search may take.
 BUDGET = 0.006
@@ -32,6 +35,10 @@ class QueryWatch(QObject):
         self._layer: Labels | None = None
         self._painted: dict[int, tuple[int, ...]] = {}
         self._next = 0
+        self._edit_timer = QTimer(self)  # brushes report before they have painted, and often
+        self._edit_timer.setSingleShot(True)
+        self._edit_timer.setInterval(60)
+        self._edit_timer.timeout.connect(self._look_again)
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._search)
@@ -41,11 +48,11 @@ class QueryWatch(QObject):
         if layer is self._layer:
             return
         if self._layer is not None:
-            for event in self._events(self._layer):
+            for event in edit_events(self._layer):
                 event.disconnect(self._on_edit)
         self._layer, self._painted, self._next = layer, {}, 0
         if layer is not None:
-            for event in self._events(layer):
+            for event in edit_events(layer):
                 event.connect(self._on_edit)
         if self._is_searchable:
             self._timer.start()
@@ -53,7 +60,7 @@ class QueryWatch(QObject):
 
     @property
     def text(self) -> str:
-        """What is painted where, or what to do."""
+        """What is painted where (rich text, frames as links), or what to do."""
         if self._layer is None:
             return ""
         if not self._is_searchable:
@@ -65,7 +72,7 @@ class QueryWatch(QObject):
         if not frames:
             return "" if self._timer.isActive() else "Paint the object where all of it is visible."
         found = [
-            f"object {label} on frame{'s' * (len(on) > 1)} {frame_list(on)}"
+            f"object {label} on frame{'s' * (len(on) > 1)} {_links(on)}"
             for label, on in sorted(frames.items())
         ]
         return "Painted: " + "; ".join(found[:4]) + (" …" if len(found) > 4 else "")
@@ -74,10 +81,6 @@ class QueryWatch(QObject):
     def _is_searchable(self) -> bool:
         layer = self._layer
         return layer is not None and isinstance(layer.data, np.ndarray) and layer.data.ndim == 3
-
-    @staticmethod
-    def _events(layer: Labels) -> tuple[Any, ...]:
-        return layer.events.paint, layer.events.set_data
 
     def _search(self) -> None:
         until = time.monotonic() + BUDGET
@@ -98,6 +101,10 @@ class QueryWatch(QObject):
             self._painted.pop(frame, None)
 
     def _on_edit(self, event: Any = None) -> None:
+        if not self._edit_timer.isActive():
+            self._edit_timer.start()
+
+    def _look_again(self) -> None:
         if self._layer is None or not self._is_searchable or self._timer.isActive():
             return
         before = dict(self._painted)
@@ -106,3 +113,11 @@ class QueryWatch(QObject):
             self._look_at(frame)
         if before != self._painted:
             self.changed.emit()
+
+
+def _links(frames: list[int], at_most: int = 4) -> str:
+    """Frame numbers as links, shortened where there are many."""
+    links = [
+        f'<a href="{frame}" style="color: {LINK_COLOR}">{frame}</a>' for frame in frames[:at_most]
+    ]
+    return ", ".join(links) + (" …" if len(frames) > at_most else "")

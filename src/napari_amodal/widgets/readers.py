@@ -55,6 +55,7 @@ def frames_layer(clip: Clip) -> LayerTuple:
     settings = {
         "name": clip.name,
         "rgb": True,
+        "axis_labels": ("frame", "y", "x"),
         "cache": False,  # dask's cache would keep a tenth of the memory full of frames
         "metadata": LayerOrigin(LayerRole.FRAMES, clip).as_metadata(),
     }

@@ -90,13 +90,23 @@ class ResultLayer:
         """The mask of a frame as it is now, bool ``(H, W)``."""
         return np.asarray(self.layer.data[frame]) != 0
 
+    @property
+    def fits(self) -> bool:
+        """Whether the layer's data still has the size of the frames."""
+        return tuple(self.layer.data.shape) == self.shape
+
     def check_shape(self) -> None:
         """Raise `InputError` if the layer's data was replaced by something of another size."""
-        if tuple(self.layer.data.shape) != self.shape:
+        if not self.fits:
             raise InputError(
                 f"{self.layer.name!r} now has shape {tuple(self.layer.data.shape)}, the frames "
                 f"have {self.shape}: delete the layer and run again"
             )
+
+    def has(self, frame: int) -> bool:
+        """Whether a mask of a frame is there, be it an empty one."""
+        known = self.is_given or frame in self._written or frame in self._kept
+        return known and self.fits
 
     def is_edited(self, frame: int) -> bool:
         """Whether a frame's mask is the annotator's."""
@@ -127,6 +137,8 @@ class ResultLayer:
 
     def write(self, frame: int, patch: MaskPatch) -> bool:
         """Write what a run found, unless the frame is the annotator's; say if pixels changed."""
+        if not self.fits:
+            return False
         if self._written.get(frame, EMPTY) == patch and frame not in self._kept:
             self._written[frame] = patch
             return False

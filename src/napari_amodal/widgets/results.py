@@ -56,6 +56,10 @@ class Results:
         """Whether runs may write to the layers; not to what a folder gave."""
         return not any(result.is_given for result in self.layers)
 
+    def fits(self, stack: Image) -> bool:
+        """Whether a stack has as many frames of the same size as the results."""
+        return self.grid.shape == grid_of(stack).shape
+
     @property
     def is_complete(self) -> bool:
         """Whether the masks come from one run to its end, or from a folder."""
@@ -83,18 +87,17 @@ class Results:
         assert origin.object_id is not None
         self._layers[origin.role, origin.object_id] = ResultLayer.given(layer, origin)
 
-    def make_missing(self, object_ids: tuple[int, ...]) -> tuple[ResultLayer, ...]:
-        """Make the layers that objects lack, and return those."""
+    def make_missing(self, object_ids: tuple[int, ...]) -> ResultLayer | None:
+        """Make the next layer that one of the objects lacks; None where none does."""
         several = len({*object_ids, *self.object_ids}) > 1
-        made = []
         for object_id in object_ids:
             for role in ROLES:
                 if (role, object_id) not in self._layers:
                     name = f"{role} {object_id}" if several else str(role)
-                    result = ResultLayer.make(role, object_id, name, self.grid, self.clip)
-                    self._layers[role, object_id] = result
-                    made.append(result)
-        return tuple(made)
+                    made = ResultLayer.make(role, object_id, name, self.grid, self.clip)
+                    self._layers[role, object_id] = made
+                    return made
+        return None
 
     def edits(self, check: Check) -> Edits:
         """Look through all layers for corrections; slow, for a worker thread."""
@@ -157,10 +160,10 @@ class Results:
                 result.note_origin(LayerOrigin(role, self.clip, object_id, annotation, completion))
 
     def occlusion(self, object_id: int, frame: int) -> FrameOcclusion | None:
-        """Level and amount of a frame from the masks as they are now; None without masks."""
+        """Level and amount of a frame from the masks as they are now; None before both came."""
         visible = self.get(LayerRole.VISIBLE, object_id)
         amodal = self.get(LayerRole.AMODAL, object_id)
-        if visible is None or amodal is None:
+        if visible is None or amodal is None or not (visible.has(frame) and amodal.has(frame)):
             return None
         _, height, width = self.grid.shape
         origin = amodal.origin

@@ -26,6 +26,7 @@ def open_sample() -> list[LayerTuple]:
             {
                 "name": clip.name,
                 "rgb": True,
+                "axis_labels": ("frame", "y", "x"),
                 "metadata": LayerOrigin(LayerRole.FRAMES, clip).as_metadata(),
             },
             "image",
@@ -34,6 +35,7 @@ def open_sample() -> list[LayerTuple]:
             query,
             {
                 "name": "query",
+                "axis_labels": ("frame", "y", "x"),
                 "opacity": 0.5,
                 "colormap": label_colors(LayerRole.VISIBLE),
                 "metadata": LayerOrigin(LayerRole.QUERY, clip).as_metadata(),

@@ -20,11 +20,11 @@ class SettingsForm(QWidget):
 
     Signals
     -------
-    count_changed : int
-        How many settings differ from the engine's.
+    changed
+        A setting has another value.
     """
 
-    count_changed = Signal(int)
+    changed = Signal()
 
     def __init__(self, engine: Engine, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -45,11 +45,6 @@ class SettingsForm(QWidget):
                 found.setdefault(stage, {})[setting] = widget.value
         return found
 
-    def reset(self) -> None:
-        """Put every setting back to the engine's."""
-        for default, widget in self._values.values():
-            widget.value = default
-
     def _add_stage(self, kind: StageKind, stage: str, values: Mapping[str, Any]) -> None:
         settings = make_settings(kind, stage, values)
         shown = [field for field in fields(settings) if "label" in field.metadata]
@@ -60,14 +55,11 @@ class SettingsForm(QWidget):
         for field in shown:
             value = getattr(settings, field.name)
             widget = _value_widget(value, types[field.name], field.metadata)
-            widget.changed.connect(self._on_changed)
+            widget.changed.connect(lambda _: self.changed.emit())
             label = QLabel(field.metadata["label"])
             label.setToolTip(field.metadata.get("help", ""))
             self._form.addRow(label, widget.native)
             self._values[stage, field.name] = (widget.value, widget)
-
-    def _on_changed(self) -> None:
-        self.count_changed.emit(sum(len(values) for values in self.overrides().values()))
 
 
 def _value_widget(value: Any, kind: Any, metadata: Mapping[str, Any]) -> ValueWidget:
