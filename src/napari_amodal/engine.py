@@ -91,7 +91,8 @@ def run(
         `is_cancelled` said so.
     """
     check_queries(clip, queries)
-    stages = _make_stages(engine, settings or {}, tracked=visible is None)
+    used = _settings_of(engine, settings or {}, tracked=visible is None)
+    stages = {kind: _make_stage(kind, engine.stages[kind], used[kind]) for kind in used}
     watch = Watch(on_progress, is_cancelled)
     shares = _shares(stages)
 
@@ -114,8 +115,8 @@ def run(
         )
         for object_id, query in queries.items()
     }
-    used = {engine.stages[kind]: asdict(stage.settings) for kind, stage in stages.items()}
-    return Completion(engine, used, visible is None, objects)
+    recorded = {engine.stages[kind]: asdict(values) for kind, values in used.items()}
+    return Completion(engine, recorded, visible is None, objects)
 
 
 def check_queries(clip: Clip, queries: Mapping[int, Query]) -> None:
@@ -160,19 +161,24 @@ def make_settings(kind: StageKind, name: str, values: Mapping[str, Any]) -> Any:
         raise CallError(f"settings of the {kind.label} {name!r}: {error}") from error
 
 
-def _make_stages(engine: Engine, overrides: Overrides, *, tracked: bool) -> dict[StageKind, Any]:
+def _settings_of(engine: Engine, overrides: Overrides, *, tracked: bool) -> dict[StageKind, Any]:
+    """The settings of each stage that a run needs."""
     for unknown in set(overrides) - set(engine.stages.values()):
         raise CallError(f"the engine {engine.name!r} has no stage {unknown!r}")
-    made: dict[StageKind, Any] = {}
-    for kind, name in engine.stages.items():
-        if kind is StageKind.TRACKER and not tracked:
-            continue
-        factory = stage_type(kind, name)
-        for lack in factory.missing():
-            raise CallError(f"the {kind.label} {name!r} cannot run here: {lack}")
-        values = {**engine.settings.get(name, {}), **overrides.get(name, {})}
-        made[kind] = factory(make_settings(kind, name, values))
-    return made
+    return {
+        kind: make_settings(
+            kind, name, {**engine.settings.get(name, {}), **overrides.get(name, {})}
+        )
+        for kind, name in engine.stages.items()
+        if tracked or kind is not StageKind.TRACKER
+    }
+
+
+def _make_stage(kind: StageKind, name: str, settings: Any) -> Any:
+    factory = stage_type(kind, name)
+    for lack in factory.missing():
+        raise CallError(f"the {kind.label} {name!r} cannot run here: {lack}")
+    return factory(settings)
 
 
 def _shares(stages: Mapping[StageKind, Any]) -> dict[StageKind, tuple[float, float]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,23 @@ def object_folders(out: Path, name: str, object_ids: tuple[int, ...]) -> dict[in
     }
 
 
+def check_targets(folders: Mapping[int, Path], clip: Clip, *, overwrite: bool) -> None:
+    """Raise `CallError` if `export` could not write these folders; nothing is written.
+
+    A run calls it before any work, so that an hour's result does not meet a closed door.
+    """
+    for folder in folders.values():
+        if clip.source is not None and folder.resolve() == clip.source.resolve():
+            raise CallError(f"{folder} is the clip itself: choose another folder to write to")
+        if folder.exists() and not overwrite:
+            raise CallError(f"{folder} is there already: choose another folder or overwrite it")
+        standing = next(path for path in folder.absolute().parents if path.exists())
+        if not standing.is_dir():
+            raise CallError(f"{standing} is a file: choose a folder to write to")
+        if not os.access(standing, os.W_OK | os.X_OK):
+            raise CallError(f"{standing} cannot be written to: choose another folder")
+
+
 def export(
     out: Path,
     clip: Clip,
@@ -139,13 +157,10 @@ def export(
     Raises
     ------
     CallError
-        A folder is there and `overwrite` is False; nothing is written then.
+        A folder is there and `overwrite` is False, or is the clip itself; nothing is written then.
     """
     folders = object_folders(out, clip.name, tuple(annotations))
-    if not overwrite:
-        for folder in folders.values():
-            if folder.exists():
-                raise CallError(f"{folder} is there already: choose another folder or overwrite it")
+    check_targets(folders, clip, overwrite=overwrite)
     for object_id, folder in folders.items():
         annotation = annotations[object_id]
         write_tabe51(
@@ -160,6 +175,14 @@ def export(
     return tuple(folders.values())
 
 
+def _version_of(distribution: str) -> str | None:
+    """None where it was installed under another name, as OpenCV may be."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
 def provenance(
     clip: Clip, object_id: int, annotation: Annotation, completion: Completion | None
 ) -> dict[str, Any]:
@@ -171,7 +194,7 @@ def provenance(
         "software": {
             "napari-amodal": __version__,
             "python": platform.python_version(),
-            **{name: version(name) for name in _VERSIONS_OF},
+            **{name: _version_of(name) for name in _VERSIONS_OF},
         },
         "source": clip.source.name if clip.source else None,
         "object": object_id,

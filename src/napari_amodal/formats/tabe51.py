@@ -7,14 +7,41 @@ masks; 8 bit, 0 or 255) and ``NAME/annos.json``. A further object of the same cl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import shutil
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_amodal.clip import Clip
+import cv2
+
+from napari_amodal.clip import Clip, Frame, clip_over, origin_of
+from napari_amodal.errors import InputError
+from napari_amodal.formats.annos import annos_json, read_annos, read_json_object
+from napari_amodal.formats.images import (
+    ImageFolder,
+    open_image_folder,
+    shown,
+)
+from napari_amodal.formats.mask_folder import open_mask_folder
+from napari_amodal.formats.mask_png import encode_mask
+from napari_amodal.formats.replacing import whole_folder
 from napari_amodal.levels import FrameOcclusion
 from napari_amodal.masks import Mask, MaskStack
+
+FRAMES = "frames"
+VISIBLE = "visible_masks"
+AMODAL = "gt_masks"
+ANNOS = "annos.json"
+PROVENANCE = "napari-amodal.json"
+
+JPEG_QUALITY = 95
+
+#: Frames that are being encoded at one time.
+_WRITERS = 4
 
 
 @dataclass(frozen=True)
@@ -48,8 +75,69 @@ def is_tabe51(folder: Path) -> bool:
 
 
 def read_tabe51(folder: Path) -> Tabe51Clip:
-    """Open a clip folder; frames and masks are read when they are looked up."""
-    raise NotImplementedError
+    """Open a clip folder; frames and masks are read when they are looked up.
+
+    A mask belongs to the frame whose file has the same name up to the suffix.
+
+    Raises
+    ------
+    InputError
+        Frames are missing, broken or of different sizes, a mask has no frame or another size than
+        its frame, or a JSON file is not what it should be; the message names the file.
+    """
+    if not is_tabe51(folder):
+        raise InputError(f"{folder} is no clip folder: it has no folder {FRAMES}/ in it")
+    frames = open_image_folder(folder / FRAMES)
+    annos, provenance = folder / ANNOS, folder / PROVENANCE
+    return Tabe51Clip(
+        clip=clip_over(folder.resolve().name or "clip", frames, folder),
+        visible=open_mask_folder(folder / VISIBLE, frames),
+        amodal=open_mask_folder(folder / AMODAL, frames),
+        occlusion=read_annos(annos, len(frames.files)) if annos.exists() else None,
+        provenance=read_json_object(provenance) if provenance.exists() else None,
+    )
+
+
+def open_tabe51(folder: Path) -> Clip:
+    """The clip of a clip folder alone; masks and annotations are not looked at."""
+    frames = open_image_folder(folder / FRAMES)
+    return clip_over(folder.resolve().name or "clip", frames, folder)
+
+
+def full_stack(masks: Mapping[int, Mask], clip: Clip, what: str) -> MaskStack:
+    """All masks of a clip as one stack.
+
+    Parameters
+    ----------
+    masks : mapping of int to ndarray
+        As `Tabe51Clip` has them.
+    clip : Clip
+    what : str
+        Folder of the masks, for messages.
+
+    Raises
+    ------
+    InputError
+        A frame has no mask (named), or a mask is broken or of another size.
+    """
+    for frame in range(len(clip)):
+        if frame not in masks:
+            raise InputError(
+                f"{what}/{_frame_stem(clip, frame)}.png is missing: of the {len(clip)} frames of "
+                f"{clip.name!r} {len(masks)} have a mask there, and every one needs it"
+            )
+    return MaskStack((masks[frame] for frame in range(len(clip))), clip.height, clip.width)
+
+
+def _frame_stem(clip: Clip, frame: int) -> str:
+    images = _images_of(clip)
+    return images.files[frame].stem if images else f"{frame:05d}"
+
+
+def _images_of(clip: Clip) -> ImageFolder | None:
+    """The image files whose contents the clip's frames are, if they are."""
+    origin = origin_of(clip.frames)
+    return origin.source if origin and isinstance(origin.source, ImageFolder) else None
 
 
 def write_tabe51(
@@ -61,6 +149,144 @@ def write_tabe51(
     provenance: Mapping[str, Any] | None = None,
     *,
     overwrite: bool = False,
+    on_frame: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write a clip folder; it appears only once it is complete."""
-    raise NotImplementedError
+    """Write a clip folder; it appears only once it is complete.
+
+    Frames that come from 8-bit JPEG or PNG files are copied unchanged, others are written as JPEG
+    of quality 95. They are numbered from ``00000`` on, except where a folder is replaced from which
+    the clip's own frames are read: there they keep their files and names, so that the clip stays
+    readable.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The clip's own folder, ``OUT/NAME``.
+    clip : Clip
+    visible, amodal : MaskStack
+        ``(T, H, W)``.
+    occlusion : tuple of FrameOcclusion
+        One a frame.
+    provenance : mapping, optional
+        Contents of ``napari-amodal.json``.
+    overwrite : bool
+        Replace a clip folder that is there, in one step once the new one is complete. What it
+        holds beside our own files moves over.
+    on_frame : callable, optional
+        Called with the frames written and the number of all; what it raises (`Cancelled`) ends the
+        writing and leaves nothing behind.
+
+    Raises
+    ------
+    CallError
+        The folder is there and `overwrite` is False, or it is no clip folder.
+    InputError
+        A frame cannot be read, or the folder cannot be written (a full disk); whatever was there is
+        untouched.
+    """
+    expected = (len(clip), clip.height, clip.width)
+    for what, masks in ((VISIBLE, visible), (AMODAL, amodal)):
+        if masks.shape != expected:
+            raise ValueError(f"{what} has shape {masks.shape}, the clip has {expected}")
+    if len(occlusion) != len(clip):
+        raise ValueError(f"{len(occlusion)} occlusions for {len(clip)} frames")
+    with whole_folder(
+        folder,
+        overwrite=overwrite,
+        replaceable=is_tabe51,
+        ours=frozenset({FRAMES, VISIBLE, AMODAL, ANNOS, PROVENANCE}),
+    ) as new:
+        for name in (FRAMES, VISIBLE, AMODAL):
+            (new / name).mkdir()
+        (new / ANNOS).write_text(annos_json(occlusion), "utf-8")
+        if provenance is not None:
+            text = json.dumps(provenance, indent=1, allow_nan=False)
+            (new / PROVENANCE).write_text(text + "\n", "utf-8")
+        _write_frames(new, clip, visible, amodal, _plan(folder, clip), on_frame)
+
+
+def _write_frames(
+    new: Path,
+    clip: Clip,
+    visible: MaskStack,
+    amodal: MaskStack,
+    plan: Callable[[int], _Target],
+    on_frame: Callable[[int, int], None] | None,
+) -> None:
+    """Write frames and masks, reading in order and encoding a few at a time."""
+    pending: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        for frame in range(len(clip)):
+            target = plan(frame)
+            file = new / FRAMES / target.file_name
+            if target.original is None:
+                pending.append(pool.submit(_write_jpeg, file, clip.frame(frame)))
+            else:
+                pending.append(pool.submit(_copy, target.original, file))
+            for name, masks in ((VISIBLE, visible), (AMODAL, amodal)):
+                mask_file = new / name / f"{file.stem}.png"
+                pending.append(pool.submit(_write_mask, mask_file, masks, frame))
+            while len(pending) > 3 * _WRITERS:
+                pending.popleft().result()
+            if on_frame is not None:
+                on_frame(frame + 1, len(clip))
+        while pending:
+            pending.popleft().result()
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The name of a frame's new file, and the file to copy it from, if that can be done."""
+
+    file_name: str
+    original: Path | None = None
+
+
+def _plan(folder: Path, clip: Clip) -> Callable[[int], _Target]:
+    """Where the frames come from and what their files are called, for writing to `folder`."""
+    images = _images_of(clip)
+    if images is None:
+        return lambda frame: _Target(f"{frame:05d}.jpg")
+    if _lies_in(images.files[0], folder):
+        return lambda frame: _Target(images.files[frame].name, images.files[frame])
+
+    def numbered(frame: int) -> _Target:
+        if not _is_plain(images, frame):
+            return _Target(f"{frame:05d}.jpg")
+        original = images.files[frame]
+        return _Target(f"{frame:05d}{_plain_suffix(original)}", original)
+
+    return numbered
+
+
+def _lies_in(file: Path, folder: Path) -> bool:
+    return file.resolve().is_relative_to(folder.resolve())
+
+
+def _is_plain(images: ImageFolder, frame: int) -> bool:
+    """Whether a file is a frame of the layout as it is: shades of 8 bits, nothing to rotate."""
+    header, suffix = images.headers[frame], images.files[frame].suffix.lower()
+    return (
+        suffix in (".jpg", ".jpeg", ".png") and header.mode in ("L", "RGB") and not header.rotated
+    )
+
+
+def _plain_suffix(file: Path) -> str:
+    return ".png" if file.suffix.lower() == ".png" else ".jpg"
+
+
+def _copy(original: Path, target: Path) -> None:
+    if not original.is_file():
+        raise InputError(f"{shown(original)} is gone since the clip was opened: restore it")
+    shutil.copyfile(original, target)
+
+
+def _write_jpeg(path: Path, frame: Frame) -> None:
+    bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+    done, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    assert done
+    path.write_bytes(jpeg.tobytes())
+
+
+def _write_mask(path: Path, masks: MaskStack, frame: int) -> None:
+    path.write_bytes(encode_mask(masks[frame]))

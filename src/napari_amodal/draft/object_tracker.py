@@ -1,0 +1,291 @@
+"""Following one object from frame to frame, in one direction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_amodal.boxes import Box, box_of
+from napari_amodal.draft.appearance import ColourModel, Template, Vote, template_vote
+from napari_amodal.draft.flow import (
+    PairFlow,
+    Transform,
+    fit_similarity,
+    grid,
+    offsets,
+    translation,
+    warp_by_flow,
+)
+from napari_amodal.draft.redetection import search
+from napari_amodal.draft.segmentation import smooth_log_odds, without_specks
+from napari_amodal.draft.view import View
+
+Float = NDArray[np.float32]
+
+#: Say of the last frame and of all templates together, against the colours' say.
+FLOW_SAY, TEMPLATE_SAY, COLOUR_SAY = 1.0, 1.5, 0.3
+#: Say of a template that shows the object where something else is seen.
+CONTRADICTION_SAY = 0.6
+#: Below this share of the whole object in sight it counts as hidden, and as back from ...
+HIDDEN_BELOW, BACK_FROM = 0.02, 0.05
+#: A frame is remembered if no more than this share of the object lies in hidden patches ...
+CLEAN_UP_TO = 0.05
+#: ... it is trusted at least so far, and the last one remembered is so many frames ago.
+REMEMBER_CONFIDENCE, REMEMBER_EVERY = 0.6, 3
+#: A place elsewhere is looked for after so many frames with much of the object out of sight.
+DOUBTFUL_FRAMES = 3
+#: Share of its speed that an unseen object keeps from frame to frame.
+COASTING = 0.98
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What is seen of the object on a frame.
+
+    Attributes
+    ----------
+    chance : ndarray
+        float32 ``(h, w)``, 0..1: the object's visible part.
+    confidence : float
+        0..1.
+    """
+
+    chance: Float
+    confidence: float
+
+
+class ObjectTracker:
+    """One object, followed frame by frame from a frame on which its mask is known.
+
+    Each pixel is judged by the last frame's mask, moved by optical flow; by templates, frames
+    remembered from when the object was in full sight, laid over the frame; and by colour. A
+    template that does not match where the object should be reveals an occluder.
+
+    Parameters
+    ----------
+    memory : int
+        Templates to keep, the query frame included.
+    reach : float
+        How far an unseen object is searched for, in its own lengths for each frame.
+    """
+
+    def __init__(self, memory: int, reach: float) -> None:
+        self._memory = memory
+        self._reach = reach
+        self._templates: list[Template] = []
+        self.seen: Float
+        self._colours: ColourModel
+        self._speed = np.zeros(2)
+        self._motion: Transform = np.eye(3)
+        self._lost_for = 0
+        self._doubtful_for = 0
+        self._remembered_ago = 0
+
+    def start(self, view: View, chance: Float) -> None:
+        """Take a mask ``(h, w)`` for true; an empty one says that the object is not in sight."""
+        first = not self._templates
+        template = Template.cut(view, chance)
+        self.seen = chance
+        if template is None:
+            self._lost_for = 1
+            return
+        self._lost_for = 0
+        self._remember(template)
+        ring = self._around(view, chance)
+        if first:
+            self._colours = ColourModel(view.lab, chance, ring)
+        else:
+            self._colours.learn(view.lab, chance, ring)
+
+    def step(self, view: View, pair: PairFlow, camera: Transform) -> Sighting:
+        """Find the object on the next frame; `camera` is the motion of what is around."""
+        if not self._templates:
+            return Sighting(np.zeros(view.size, np.float32), 0.0)
+        carried = warp_by_flow(self.seen, pair.back)
+        self._move(carried, pair, camera)
+        if self._lost_for or self._doubtful_for >= DOUBTFUL_FRAMES:
+            self._search(view)
+        box = self._region(carried, view)
+        if box is None:
+            return self._lose(view, 0.9)
+        return self._judge(view, pair, camera, carried, box)
+
+    # motion
+
+    def _move(self, carried: Float, pair: PairFlow, camera: Transform) -> None:
+        x, y = self._latest.centre
+        still = camera @ (x, y, 1.0)
+        move = translation(*self._speed) @ camera
+        inner = cv2.erode((carried > 0.5).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        inner &= pair.trust > 0.5
+        tolerance = max(1.0, 0.01 * self._latest.length)
+        fit = fit_similarity(pair.back, inner, tolerance)
+        share = float(carried.sum()) / max(self._latest.area, 1.0)
+        if fit is not None and fit[1] > 0.4 and share > 0.15 and not self._lost_for:
+            move = fit[0]
+            now = (move @ (x, y, 1.0) - still)[:2]
+            self._speed += min(0.5, share) * (now - self._speed)
+        else:
+            self._speed *= COASTING
+        self._motion = move
+        for template in self._templates:
+            template.pose = move @ template.pose
+
+    def _search(self, view: View) -> None:
+        """Move the templates to where the frame looks most like one of them, if that is better.
+
+        A find must look clearly more like the object than the place where it is expected.
+        """
+        reach = self._reach * self._latest.length * (0.5 + 0.1 * self._lost_for)
+        for template in {id(t): t for t in (self._templates[0], self._latest)}.values():
+            find = search(view, template, reach)
+            if find is None:
+                continue
+            moved = replace(template, pose=find.pose)
+            if self._fit(view, moved) > max(0.35, 1.3 * self._fit(view, template)):
+                move = find.pose @ np.linalg.inv(template.pose)
+                for other in self._templates:
+                    other.pose = move @ other.pose
+                return
+
+    def _fit(self, view: View, template: Template) -> float:
+        """Share of a template that is found again where it lies, 0..1."""
+        box = template.box().padded(4).clipped(*view.size)
+        if box is None:
+            return 0.0
+        trial = replace(template)
+        vote = template_vote(trial, view, box, np.ones((box.height, box.width), np.bool_))
+        return float((vote.label * vote.weight).sum() / max(template.area, 1.0))
+
+    def _region(self, carried: Float, view: View) -> Box | None:
+        box = self._latest.box()
+        seen = box_of(carried > 0.5)
+        if seen is not None:
+            box = box.union(seen)
+        return box.padded(8 + max(box.height, box.width) // 5).clipped(*view.size)
+
+    # what is seen
+
+    def _judge(
+        self, view: View, pair: PairFlow, camera: Transform, carried: Float, box: Box
+    ) -> Sighting:
+        lab = view.lab[box.slices]
+        last = Vote(carried[box.slices], pair.trust[box.slices])
+        expected = (last.label > 0.5) if not self._lost_for else np.ones(lab.shape[:2], np.bool_)
+        votes = [template_vote(t, view, box, expected) for t in self._templates]
+        whole = self._latest.moved(self._latest.mask, box)
+        motion = _motion_odds(pair, self._motion, camera, box)
+        odds = self._log_odds(last, votes, whole, lab, motion)
+        chance = without_specks(smooth_log_odds(odds, lab), max(8.0, 0.004 * self._latest.area))
+
+        inside = chance > 0.5
+        area = max(float(whole.sum()), float(inside.sum()), 1.0)
+        share = float(inside.sum()) / area
+        match = np.max([vote.label * vote.weight for vote in votes], axis=0)
+        agreement = float(match[inside].mean()) if inside.any() else 0.0
+        gone = share < (BACK_FROM if self._lost_for else HIDDEN_BELOW) or inside.sum() < 12
+        if gone or (self._lost_for and agreement < 0.4):
+            return self._lose(view, 0.8)
+        self._lost_for = 0
+        self._doubtful_for = self._doubtful_for + 1 if share < 0.7 else 0
+        full = np.zeros(view.size, np.float32)
+        full[box.slices] = chance
+        decided = float(np.abs(2 * chance[chance > 0.2] - 1).mean())
+        confidence = decided * (0.4 + 0.6 * agreement) * (0.5 + 0.5 * share)
+        self._learn(view, full, self._hidden(whole, inside), confidence)
+        return Sighting(full, float(np.clip(confidence, 0, 1)))
+
+    def _log_odds(
+        self, last: Vote, votes: list[Vote], whole: Float, lab: Float, motion: Float
+    ) -> Float:
+        colour = self._colours.log_odds(lab)
+        prior = 1 / (1 + np.exp(-colour))
+        say = TEMPLATE_SAY / len(votes)
+        contradiction = np.min([v.label * (1 - v.weight) for v in votes], axis=0)
+        # What was hidden stays hidden, unless it moves as the object does.
+        stays = 1 - np.clip(motion / 2, 0, 1) * (whole > 0.5)
+        yes = FLOW_SAY * last.weight * last.label + COLOUR_SAY * prior
+        no = FLOW_SAY * last.weight * (1 - last.label) * stays + COLOUR_SAY * (1 - prior)
+        no = no + CONTRADICTION_SAY * contradiction * (1 - prior)
+        for vote in votes:
+            yes = yes + say * vote.weight * vote.label
+            no = no + say * vote.weight * (1 - vote.label)
+        near = (whole > 0.5) | ((last.label > 0.5) & (last.weight > 0.3) & (motion >= 0))
+        for vote in votes:
+            near |= (vote.label > 0.5) & (vote.weight > 0.3)
+        far = cv2.distanceTransform((~near).astype(np.uint8), cv2.DIST_L2, 3)
+        band = max(2.0, 0.04 * self._latest.length)
+        odds = (
+            2 * np.log((yes + 0.02) / (no + 0.02))
+            + 0.3 * colour
+            + np.where(whole > 0.5, 0.75, 1.5) * motion
+            - (far / band) ** 2
+        )
+        return np.asarray(odds, np.float32)
+
+    def _lose(self, view: View, confidence: float) -> Sighting:
+        self._lost_for += 1
+        self.seen = np.zeros(view.size, np.float32)
+        self._colours.learn(view.lab, None, self._around(view, self.seen))
+        return Sighting(self.seen, confidence)
+
+    # memory
+
+    def _hidden(self, whole: Float, inside: NDArray[np.bool_]) -> float:
+        """Share of the whole object that is out of sight in patches, not just along its outline."""
+        width = 2 * max(1, round(0.01 * self._latest.length)) + 1
+        missing = ((whole > 0.5) & ~inside).astype(np.uint8)
+        patches = cv2.morphologyEx(missing, cv2.MORPH_OPEN, np.ones((width, width), np.uint8))
+        return float(patches.sum() + self._latest.area - whole.sum()) / self._latest.area
+
+    def _learn(self, view: View, chance: Float, hidden: float, confidence: float) -> None:
+        self.seen = chance
+        self._remembered_ago += 1
+        clean = hidden < CLEAN_UP_TO and confidence > REMEMBER_CONFIDENCE
+        ring = self._around(view, chance)
+        self._colours.learn(view.lab, chance if clean else None, ring)
+        if clean and self._remembered_ago >= REMEMBER_EVERY:
+            template = Template.cut(view, chance)
+            if template is not None:
+                self._remember(template)
+
+    def _remember(self, template: Template) -> None:
+        """Keep a template; the first one, the query, stays, and of the others the latest."""
+        self._templates.append(template)
+        if len(self._templates) > self._memory:
+            del self._templates[1 if self._memory > 1 else 0]
+        self._remembered_ago = 0
+
+    @property
+    def _latest(self) -> Template:
+        return self._templates[-1]
+
+    def _around(self, view: View, chance: Float) -> Float:
+        """Weight ``(h, w)`` of what surrounds the object, its hidden part left out."""
+        box = self._latest.box()
+        wide = box.padded(8 + max(box.height, box.width) // 2).clipped(*view.size)
+        ring = np.zeros(view.size, np.float32)
+        if wide is not None:
+            whole = np.maximum(chance[wide.slices], self._latest.moved(self._latest.mask, wide))
+            ring[wide.slices] = 1 - cv2.dilate(whole, np.ones((5, 5), np.uint8))
+        return ring
+
+
+def _motion_odds(pair: PairFlow, own: Transform, camera: Transform, box: Box) -> Float:
+    """Log-odds ``(h, w)`` of the box that pixels move with the object and not with the camera.
+
+    0 where the two cannot be told apart or flow is not to be trusted.
+    """
+    points = grid(box.height, box.width) + np.array([box.x0, box.y0], np.float32)
+    back = pair.back[box.slices]
+    with_object = offsets(np.linalg.inv(own), points)
+    with_camera = offsets(np.linalg.inv(camera), points)
+    apart = np.sum((with_object - with_camera) ** 2, axis=2)
+    from_object = np.sum((back - with_object) ** 2, axis=2)
+    from_camera = np.sum((back - with_camera) ** 2, axis=2)
+    odds = (from_camera - from_object) / (2 + apart / 2)
+    odds = np.where(apart > 1, np.clip(odds, -2, 2), 0) * pair.trust[box.slices]
+    return np.asarray(odds, np.float32)

@@ -1,0 +1,94 @@
+"""``annos.json`` of a TABE-51 folder: level and amount of the occlusion of each frame."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from napari_amodal.errors import InputError
+from napari_amodal.formats.images import shown
+from napari_amodal.levels import FrameOcclusion, OcclusionLevel
+
+#: No clip needs more: 100,000 frames take some 6 MB here and 15 MB in ``napari-amodal.json``.
+_LARGEST = 1 << 26
+
+
+def read_annos(path: Path, frames: int) -> tuple[FrameOcclusion, ...]:
+    """Read ``annos.json``, one entry for each of `frames` frames.
+
+    Raises
+    ------
+    InputError
+        The file is not what it should be; the message names the entry.
+    """
+    entries = read_json_object(path).get("occlusion")
+    if not isinstance(entries, list):
+        raise InputError(f'{shown(path)} has no list "occlusion": restore the file or remove it')
+    if len(entries) != frames:
+        raise InputError(
+            f"{shown(path)} has {len(entries)} entries, the clip has {frames} frames: "
+            "give it one entry a frame, or remove it"
+        )
+    return tuple(_entry(entry, f"{shown(path)}, entry {at}") for at, entry in enumerate(entries))
+
+
+def annos_json(occlusion: tuple[FrameOcclusion, ...]) -> str:
+    """The text of ``annos.json``."""
+    entries = [{"level": found.level.name, "amount": found.amount} for found in occlusion]
+    return json.dumps({"occlusion": entries}, indent=1, allow_nan=False) + "\n"
+
+
+def read_json_object(path: Path) -> Mapping[str, Any]:
+    """Read a JSON file that holds one object; it may come from anybody.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, is not JSON, or is too large or nested to be meant.
+    """
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise InputError(f"{shown(path)} is larger than {_LARGEST >> 20} MB: remove it")
+        data = json.loads(path.read_text("utf-8-sig"), parse_constant=_no_constant)
+    except OSError as error:
+        raise InputError(f"{shown(path)} cannot be read: {error.strerror or error}") from error
+    except RecursionError as error:
+        raise InputError(f"{shown(path)} is nested too deeply: restore it or remove it") from error
+    except ValueError as error:  # JSON, UTF-8, or a number of more digits than Python reads
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{shown(path)} is not JSON ({error}): restore it or remove it") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{shown(path)} holds no JSON object: restore it or remove it")
+    return data
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _entry(entry: object, where: str) -> FrameOcclusion:
+    if not isinstance(entry, dict):
+        raise InputError(f'{where} is no object with "level" and "amount"')
+    level, amount = entry.get("level"), entry.get("amount")
+    if not isinstance(level, str) or level not in OcclusionLevel.__members__:
+        known = ", ".join(OcclusionLevel.__members__)
+        raise InputError(f"{where} has the level {_short(level)}; levels are {known}")
+    if amount is None:
+        return FrameOcclusion(OcclusionLevel[level], None)
+    number = isinstance(amount, int | float) and not isinstance(amount, bool)
+    # A float of 400 digits reads as infinity, an int of as many does not become a float.
+    if not number or not 0 <= amount <= 1e300 or not math.isfinite(amount):
+        raise InputError(
+            f"{where} has the amount {_short(amount)}: it is the hidden share of the mask, "
+            "a number from 0 on, or null"
+        )
+    return FrameOcclusion(OcclusionLevel[level], float(amount))
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,324 @@
+"""The dock widget *Amodal completion*."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from napari import Viewer
+from napari.layers import Image, Labels, Layer
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QMessageBox,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_amodal.progress import Progress
+from napari_amodal.widgets.completion_model import CompletionModel
+from napari_amodal.widgets.completion_run import RunRequest
+from napari_amodal.widgets.engine_choice import EngineChoice, engine_choices
+from napari_amodal.widgets.frame_strip import FrameStrip
+from napari_amodal.widgets.layer_combo import LayerCombo
+from napari_amodal.widgets.occlusion_view import OcclusionView
+from napari_amodal.widgets.query_watch import QueryWatch
+from napari_amodal.widgets.settings_form import SettingsForm
+
+
+class CompletionWidget(QWidget):
+    """Choose frames and a query, run an engine, correct the masks, export them.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    """
+
+    def __init__(self, napari_viewer: Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.model = CompletionModel(napari_viewer, self)
+        self._choices = engine_choices()
+        self._watch = QueryWatch(napari_viewer.dims, self)
+        self._make_inputs(napari_viewer)
+        self._make_run_controls()
+        self._make_results()
+        self._lay_out()
+        self._connect()
+        self._on_engine()
+        self._on_frames(self.frames.chosen)
+        self._on_query(self.query.chosen)
+        self._update()
+
+    # -- making -----------------------------------------------------------------------------------
+
+    def _make_inputs(self, viewer: Viewer) -> None:
+        self.frames = LayerCombo(viewer.layers, _is_image, "open a clip first")
+        self.frames.setToolTip("The frames to work on: an Image layer with a time axis")
+        self.query = LayerCombo(viewer.layers, self.model.may_be_query, "press New")
+        self.query.setToolTip(
+            "The Labels layer in which each object is painted on one frame, each with a label "
+            "value of its own"
+        )
+        self.new_query = QPushButton("New")
+        self.new_query.setToolTip("Add an empty layer over the frames and take up the brush")
+        self.painted = QLabel()
+        self.painted.setWordWrap(True)
+        self.painted.setToolTip("Click a frame's number to go there")
+        self.every_frame = QCheckBox("Use every painted frame")
+        self.every_frame.setToolTip(
+            "Go by all the frames on which an object is painted. Without this, an object that is "
+            "painted on more than one frame is refused, as one of them may be a slip."
+        )
+        self.engine = QComboBox()
+        for combo in (self.frames, self.query, self.engine):
+            combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.settings_button = QPushButton()
+        self.settings_button.setCheckable(True)
+        self.settings_button.setStyleSheet(
+            "QPushButton, QPushButton:checked {text-align: left; border: none; background: none}"
+        )
+        self.settings_box = QWidget()
+        self.settings_box.setVisible(False)
+        box = QVBoxLayout(self.settings_box)
+        box.setContentsMargins(12, 0, 0, 0)
+        self.settings_form: SettingsForm | None = None
+        for index, choice in enumerate(self._choices):
+            self.engine.addItem(choice.name if not choice.lacks else f"{choice.name} (incomplete)")
+            self.engine.setItemData(index, choice.summary, Qt.ItemDataRole.ToolTipRole)
+        self.engine_note = QLabel()
+        self.engine_note.setWordWrap(True)
+
+    def _make_run_controls(self) -> None:
+        self.run_button = QPushButton("Run")
+        self.run_button.setShortcut("Ctrl+Return")
+        self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.setShortcut("Ctrl+.")
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 1000)
+        self.progress.setTextVisible(False)
+        self.stage = QLabel()
+        self.stage.setWordWrap(True)
+
+    def _make_results(self) -> None:
+        self.results_title = QLabel()
+        self.occlusion = OcclusionView()
+        self.strip = FrameStrip()
+        self.keep_edits = QCheckBox("Keep my corrections when I run again")
+        self.keep_edits.setChecked(True)
+        self.keep_edits.setToolTip(
+            "Frames that you corrected stay as they are, and the run goes by them. Without this, "
+            "the next run replaces them."
+        )
+        self.export_button = QPushButton("Export …")
+        self.export_button.setShortcut("Ctrl+Shift+E")
+
+    def _lay_out(self) -> None:
+        query_row = QHBoxLayout()
+        query_row.addWidget(self.query, 1)
+        query_row.addWidget(self.new_query)
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.addRow("Frames", self.frames)
+        form.addRow("Query", query_row)
+        form.addRow(self.painted)
+        form.addRow(self.every_frame)
+        form.addRow("Engine", self.engine)
+        form.addRow(self.engine_note)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.run_button, 2)
+        buttons.addWidget(self.cancel_button, 1)
+        layout = QVBoxLayout(self)
+        layout.setSpacing(6)
+        layout.addLayout(form)
+        layout.addWidget(self.settings_button)
+        layout.addWidget(self.settings_box)
+        layout.addLayout(buttons)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.stage)
+        layout.addWidget(self.results_title)
+        layout.addWidget(self.occlusion)
+        layout.addWidget(self.strip)
+        layout.addWidget(self.keep_edits)
+        layout.addWidget(self.export_button)
+        layout.addStretch(1)
+
+    def _connect(self) -> None:
+        self.frames.layer_chosen.connect(self._on_frames)
+        self.query.layer_chosen.connect(self._on_query)
+        self.new_query.clicked.connect(self.model.make_query)
+        self.settings_button.toggled.connect(self.settings_box.setVisible)
+        self.settings_button.toggled.connect(lambda: self._title_settings())
+        self.engine.currentIndexChanged.connect(self._on_engine)
+        self.run_button.clicked.connect(self._on_run)
+        self.cancel_button.clicked.connect(lambda: self.model.cancel())
+        self.export_button.clicked.connect(self._on_export)
+        self.painted.linkActivated.connect(lambda frame: self.model.go_to(int(frame)))
+        self.strip.frame_chosen.connect(self.model.go_to)
+        self.model.levels.changed.connect(self._show_strip)
+        self._watch.changed.connect(self._update)
+        self.model.changed.connect(self._update)
+        self.model.progressed.connect(self._show_progress)
+        self.model.masks_changed.connect(self._show_occlusion)
+
+    # -- what the annotator does ------------------------------------------------------------------
+
+    def _on_frames(self, layer: Layer | None) -> None:
+        self.model.choose_stack(layer if isinstance(layer, Image) else None)
+        self.query.refresh()
+
+    def _on_query(self, layer: Layer | None) -> None:
+        self.model.choose_query(layer if isinstance(layer, Labels) else None)
+
+    def _on_engine(self) -> None:
+        choice = self._choice
+        if self.settings_form is not None:
+            self.settings_form.deleteLater()
+            self.settings_form = None
+        if choice.engine is not None and not choice.lacks:
+            self.settings_form = SettingsForm(choice.engine)
+            self.settings_form.changed.connect(self._title_settings)
+            box = self.settings_box.layout()
+            assert box is not None
+            box.addWidget(self.settings_form)
+        self._title_settings()
+        self._update()
+
+    def _title_settings(self) -> None:
+        form = self.settings_form
+        count = 0 if form is None else sum(len(values) for values in form.overrides().values())
+        arrow = "▾" if self.settings_button.isChecked() else "▸"
+        self.settings_button.setText(f"{arrow} Settings" + f" ({count} changed)" * bool(count))
+        self.settings_button.setEnabled(form is not None)
+
+    def _on_run(self) -> None:
+        choice = self._choice
+        if choice.engine is None:
+            return
+        settings = self.settings_form.overrides() if self.settings_form is not None else {}
+        self.progress.setValue(0)
+        self.model.start_run(
+            RunRequest(
+                choice.engine,
+                settings,
+                every_frame=self.every_frame.isChecked(),
+                keep_edits=self.keep_edits.isChecked(),
+            )
+        )
+
+    def _on_export(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Export the clip folder into …")
+        if not folder:
+            return
+        there = [path for path in self.model.export_folders(Path(folder)) if path.exists()]
+        if there and not self._may_replace(there):
+            return
+        self.model.start_export(Path(folder), overwrite=bool(there))
+
+    def _may_replace(self, there: list[Path]) -> bool:
+        names = "\n".join(str(path) for path in there)
+        answer = QMessageBox.question(
+            self,
+            "Replace?",
+            f"There already:\n{names}\n\nReplace with the masks as they are now?",
+        )
+        return bool(answer == QMessageBox.StandardButton.Yes)
+
+    # -- what is shown ----------------------------------------------------------------------------
+
+    @property
+    def _choice(self) -> EngineChoice:
+        return self._choices[max(self.engine.currentIndex(), 0)]
+
+    @property
+    def _run_hindrance(self) -> str:
+        """Why Run is not to be pressed now; empty where it is."""
+        if self.model.is_busy:
+            return "A job is running"
+        if self.model.stack is None:
+            return "Open a clip first: drop a video or a folder here, or File > Open Sample"
+        if self.model.query is None:
+            return "Press New and paint the object on one frame"
+        return self._choice.summary if self._choice.lacks else ""
+
+    def _update(self) -> None:
+        model = self.model
+        if self.frames.chosen is not model.stack and model.stack is not None:
+            self.frames.choose(model.stack)
+        if self.query.chosen is not model.query and model.query is not None:
+            self.query.choose(model.query)
+        self._watch.follow(model.query)
+        self.painted.setText(self._watch.text)
+        self.painted.setVisible(bool(self._watch.text))
+        note = self._choice.summary
+        self.engine_note.setText(note)
+        self.frames.setDisabled(model.is_busy or self.frames.chosen is None)
+        for widget in (self.engine, self.settings_box, self.every_frame):
+            widget.setDisabled(model.is_busy)
+        self._update_buttons()
+        self._show_occlusion()
+
+    def _update_buttons(self) -> None:
+        model = self.model
+        hindrance = self._run_hindrance
+        self.run_button.setEnabled(not hindrance)
+        self.run_button.setText("Run again" if model.results and model.results.layers else "Run")
+        self.run_button.setToolTip(hindrance or "Find the object in all frames (Ctrl+Return)")
+        self.cancel_button.setEnabled(model.run is not None and not model.is_cancelling)
+        self.cancel_button.setToolTip("Stop; the masks found so far stay (Ctrl+.)")
+        self.new_query.setEnabled(model.stack is not None)
+        hindrance = model.export_hindrance
+        self.export_button.setEnabled(not hindrance)
+        self.export_button.setToolTip(
+            hindrance or "Write frames, masks and annos.json as a TABE-51 folder (Ctrl+Shift+E)"
+        )
+        self.progress.setVisible(model.is_busy)
+        self.progress.setRange(0, 1000 if model.run is not None else 0)
+        if model.is_cancelling:
+            self.stage.setText("Cancelling …")
+        elif model.run is None:
+            self.stage.setText(model.status or self._run_hindrance)
+        self.stage.setVisible(bool(self.stage.text()))
+
+    def _show_progress(self, progress: Progress) -> None:
+        if self.model.is_cancelling:
+            return
+        self.progress.setValue(round(1000 * progress.fraction))
+        text = f"{progress.stage}: {100 * progress.fraction:.0f} %"
+        if progress.seconds_left is not None and progress.fraction < 1:
+            text += f", {_duration(progress.seconds_left)} left"
+        self.stage.setText(text)
+        self.stage.setVisible(True)
+
+    def _show_occlusion(self) -> None:
+        occlusions = self.model.occlusions()
+        self.results_title.setText(f"<b>Occlusion in frame {self.model.frame}</b>")
+        for widget in (
+            self.results_title,
+            self.occlusion,
+            self.strip,
+            self.keep_edits,
+            self.export_button,
+        ):
+            widget.setVisible(bool(occlusions))
+        self.occlusion.show_levels(occlusions)
+        self.strip.show_frame(self.model.frame)
+
+    def _show_strip(self) -> None:
+        self.strip.show_levels(self.model.levels.levels)
+
+
+def _is_image(layer: Layer) -> bool:
+    return isinstance(layer, Image)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}" if minutes else f"{rest} s"

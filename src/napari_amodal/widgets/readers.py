@@ -1,0 +1,95 @@
+"""Opening clips in napari: TABE-51 folders and videos.
+
+Folders of images and TIFF files are napari's own readers' matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_amodal.clip import Clip
+    from napari_amodal.formats.tabe51 import Tabe51Clip
+
+LayerTuple = tuple[Any, dict[str, Any], str]
+Paths = str | Sequence[str]
+Reader = Callable[[Paths], list[LayerTuple]]
+
+
+def get_folder_reader(path: Paths) -> Reader | None:
+    """A reader for a clip folder in the TABE-51 layout, None for another path."""
+    folders = _listed(path)
+    return read_folders if all((folder / "frames").is_dir() for folder in folders) else None
+
+
+def get_video_reader(path: Paths) -> Reader | None:
+    """A reader for video files; the manifest names their extensions."""
+    return read_videos if all(file.is_file() for file in _listed(path)) else None
+
+
+def read_folders(path: Paths) -> list[LayerTuple]:
+    """Frames as an RGB Image layer, masks as Labels layers *amodal* and *visible*.
+
+    A folder may have masks for some frames only; the others are empty then.
+    """
+    from napari_amodal.formats.tabe51 import read_tabe51
+
+    return [
+        layer for folder in _listed(path) for layer in _folder_layers(_said(read_tabe51, folder))
+    ]
+
+
+def read_videos(path: Paths) -> list[LayerTuple]:
+    """Each video as an RGB Image layer whose frames are decoded when they are shown."""
+    from napari_amodal.formats.opening import open_clip
+
+    return [frames_layer(_said(open_clip, file)) for file in _listed(path)]
+
+
+def frames_layer(clip: Clip) -> LayerTuple:
+    """The frames of a clip as an Image layer that remembers its clip."""
+    from napari_amodal.widgets.layer_origin import LayerOrigin, LayerRole
+
+    settings = {
+        "name": clip.name,
+        "rgb": True,
+        "axis_labels": ("frame", "y", "x"),
+        "cache": False,  # dask's cache would keep a tenth of the memory full of frames
+        "metadata": LayerOrigin(LayerRole.FRAMES, clip).as_metadata(),
+    }
+    return clip.frames, settings, "image"
+
+
+def _folder_layers(folder: Tabe51Clip) -> list[LayerTuple]:
+    from napari_amodal.widgets.given_masks import given_annotation, labels_layer
+    from napari_amodal.widgets.layer_origin import LayerRole
+
+    annotation = _said(given_annotation, folder)
+    return [
+        frames_layer(folder.clip),
+        labels_layer(folder.clip, annotation, LayerRole.AMODAL),
+        labels_layer(folder.clip, annotation, LayerRole.VISIBLE),
+    ]
+
+
+def _said(read: Callable[[Any], Any], source: Any) -> Any:
+    """Call `read`; where the data is at fault, say so in the window, as napari may not.
+
+    napari replaces a reader's error by "tried opening with napari-amodal, but failed" where no
+    other reader knows the file.
+    """
+    from napari.utils.notifications import show_error
+
+    from napari_amodal.errors import InputError
+
+    try:
+        return read(source)
+    except InputError as error:
+        show_error(str(error))
+        raise
+
+
+def _listed(path: Paths) -> list[Path]:
+    return [Path(path)] if isinstance(path, str) else [Path(one) for one in path]

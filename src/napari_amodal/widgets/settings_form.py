@@ -1,0 +1,70 @@
+"""A form for an engine's settings, built from what its stages say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, get_type_hints
+
+from magicgui.widgets import create_widget
+from magicgui.widgets.bases import ValueWidget
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
+
+from napari_amodal.engine import make_settings
+from napari_amodal.registry import Engine, StageKind, stage_type
+
+
+class SettingsForm(QWidget):
+    """The settings that an engine's stages give a label to, with their help as tooltips.
+
+    Signals
+    -------
+    changed
+        A setting has another value.
+    """
+
+    changed = Signal()
+
+    def __init__(self, engine: Engine, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._values: dict[tuple[str, str], tuple[Any, ValueWidget]] = {}
+        self._form = QFormLayout(self)
+        self._form.setContentsMargins(0, 0, 0, 0)
+        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        for kind, name in engine.stages.items():
+            self._add_stage(kind, name, engine.settings.get(name, {}))
+        if not self._values:
+            self._form.addRow(QLabel("This engine has no settings."))
+
+    def overrides(self) -> dict[str, dict[str, Any]]:
+        """The settings that differ from the engine's: stage name to setting to value."""
+        found: dict[str, dict[str, Any]] = {}
+        for (stage, setting), (default, widget) in self._values.items():
+            if widget.value != default:
+                found.setdefault(stage, {})[setting] = widget.value
+        return found
+
+    def _add_stage(self, kind: StageKind, stage: str, values: Mapping[str, Any]) -> None:
+        settings = make_settings(kind, stage, values)
+        shown = [field for field in fields(settings) if "label" in field.metadata]
+        if not shown:
+            return
+        self._form.addRow(QLabel(f"<b>{stage_type(kind, stage).title}</b>"))
+        types = get_type_hints(type(settings))
+        for field in shown:
+            value = getattr(settings, field.name)
+            widget = _value_widget(value, types[field.name], field.metadata)
+            widget.changed.connect(lambda _: self.changed.emit())
+            label = QLabel(field.metadata["label"])
+            label.setToolTip(field.metadata.get("help", ""))
+            self._form.addRow(label, widget.native)
+            self._values[stage, field.name] = (widget.value, widget)
+
+
+def _value_widget(value: Any, kind: Any, metadata: Mapping[str, Any]) -> ValueWidget:
+    options = {name: metadata[name] for name in ("min", "max", "step") if name in metadata}
+    widget = create_widget(value, annotation=kind, options=options)
+    assert isinstance(widget, ValueWidget)
+    widget.tooltip = metadata.get("help", "")
+    return widget

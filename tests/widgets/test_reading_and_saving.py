@@ -1,0 +1,170 @@
+"""Readers and the writer, through the viewer as File > Open and File > Save use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from napari import Viewer
+
+from napari_amodal.clip import clip_from_array
+from napari_amodal.errors import InputError
+from napari_amodal.formats.tabe51 import read_tabe51, write_tabe51
+from napari_amodal.levels import occlusion_of
+from napari_amodal.masks import MaskStack
+from napari_amodal.widgets.completion_widget import CompletionWidget
+from napari_amodal.widgets.writers import SaveError
+
+from .driving import mask, paint_square, wait_until_idle
+
+PLUGIN = "napari-amodal"
+Said = Callable[[], list[str]]
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Any) -> Viewer:
+    return make_napari_viewer()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, frames: np.ndarray) -> Path:
+    """A clip folder with masks on all frames; the object leaves in the last one."""
+    rng = np.random.default_rng(1)
+    visible = rng.random((8, 48, 64)) > 0.7
+    amodal = visible | (rng.random((8, 48, 64)) > 0.8)
+    stacks = MaskStack.from_array(visible), MaskStack.from_array(amodal)
+    path = tmp_path / "given"
+    clip = clip_from_array(frames, "given")
+    write_tabe51(path, clip, *stacks, occlusion_of(*stacks, frozenset({7})))
+    return path
+
+
+def test_folder_opens_as_frames_and_masks(viewer: Viewer, folder: Path) -> None:
+    image, amodal, visible = viewer.open(folder, plugin=PLUGIN)
+    assert image.rgb and image.data.shape == (8, 48, 64, 3)
+    assert [layer.name for layer in (image, amodal, visible)] == ["given", "amodal", "visible"]
+    there = read_tabe51(folder)
+    for frame in range(8):
+        assert (mask(visible, frame) == there.visible[frame]).all()
+        assert (mask(amodal, frame) == there.amodal[frame]).all()
+    assert str(folder) in repr(image.metadata)
+
+
+def test_folder_with_a_query_mask_only(viewer: Viewer, folder: Path) -> None:
+    for path in (*folder.glob("gt_masks/*"), *sorted(folder.glob("visible_masks/*"))[1:]):
+        path.unlink()
+    (folder / "annos.json").unlink()
+    _, amodal, visible = viewer.open(folder, plugin=PLUGIN)
+    assert not amodal.data.any() and visible.data[0].any() and not visible.data[1:].any()
+    paint_square(visible, 3)  # editable
+
+
+def test_folder_round_trip_through_save(viewer: Viewer, folder: Path, tmp_path: Path) -> None:
+    image, amodal, visible = viewer.open(folder, plugin=PLUGIN)
+    paint_square(amodal, 3)
+    viewer.layers.selection = {amodal, visible}  # the masks know their frames
+    written = viewer.layers.save(tmp_path / "saved", selected=True, plugin=PLUGIN)
+    assert written == [str(tmp_path / "saved")]
+    found = read_tabe51(tmp_path / "saved")
+    for frame in range(8):
+        assert (found.visible[frame] == mask(visible, frame)).all()
+        assert (found.amodal[frame] == mask(amodal, frame)).all()
+    assert found.provenance is not None
+    origins = [record["amodal"] for record in found.provenance["frames"]]
+    assert origins == ["given"] * 3 + ["edited"] + ["given"] * 4
+    assert found.occlusion is not None and found.occlusion[7].level.name == "NONE"
+
+
+def test_layers_of_other_work_are_saved_by_their_names(
+    viewer: Viewer, frames: np.ndarray, tmp_path: Path
+) -> None:
+    labels = np.zeros((8, 48, 64), np.int32)
+    labels[:, 5:15, 5:15] = 3
+    labels[:, 20:30, 5:15] = 8
+    viewer.add_image(frames, name="mine")
+    viewer.add_labels(labels, name="Visible parts")
+    viewer.add_labels(np.roll(labels, 2, axis=2) | labels, name="amodal")
+    written = viewer.layers.save(tmp_path / "saved", plugin=PLUGIN)
+    assert written == [str(tmp_path / "saved"), str(tmp_path / "saved-1")]
+    assert (read_tabe51(tmp_path / "saved-1").visible[4] == (labels[4] == 8)).all()
+
+
+def test_saving_what_is_unclear_is_refused(
+    viewer: Viewer, frames: np.ndarray, tmp_path: Path
+) -> None:
+    image = viewer.add_image(frames, name="mine")
+    masks = np.zeros((8, 48, 64), np.uint8)
+    masks[:, 5:15, 5:15] = 1
+    cells = viewer.add_labels(masks, name="cells")
+    visible = viewer.add_labels(masks, name="visible")
+    amodal = viewer.add_labels(masks[:4], name="amodal")
+    points = viewer.add_points(np.zeros((1, 3)), name="marks")
+    for layers, words in (
+        ({image, cells}, "'cells'"),
+        ({image, visible}, "no amodal masks"),
+        ({visible, amodal}, "the frames are missing"),
+        ({image, visible, amodal}, "(4, 48, 64)"),
+        ({image, visible, points}, "'marks' is a points layer"),
+    ):
+        viewer.layers.selection = layers
+        with pytest.raises(SaveError, match=words.replace("(", r"\(").replace(")", r"\)")):
+            viewer.layers.save(tmp_path / "saved", selected=True, plugin=PLUGIN)
+    assert not (tmp_path / "saved").exists()
+
+
+def test_saving_replaces_nothing(viewer: Viewer, folder: Path) -> None:
+    viewer.open(folder, plugin=PLUGIN)
+    with pytest.raises(SaveError, match="is there already"):
+        viewer.layers.save(folder, plugin=PLUGIN)
+
+
+def test_saving_other_work_to_a_folder_stays_naparis(viewer: Viewer, tmp_path: Path) -> None:
+    viewer.add_image(np.zeros((8, 48), np.uint8), name="picture")
+    viewer.add_labels(np.zeros((8, 48), np.uint8), name="cells")
+    assert len(viewer.layers.save(str(tmp_path / "all"))) == 2
+
+
+def test_video_opens_lazily(viewer: Viewer, frames: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "movie.mp4"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mpeg4", rate=12, width=64, height=48)
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    (layer,) = viewer.open(path, plugin=PLUGIN)
+    assert layer.name == "movie" and layer.data.shape == (8, 48, 64, 3)
+    assert not isinstance(layer.data, np.ndarray)
+
+
+def test_broken_files_are_said(viewer: Viewer, folder: Path, tmp_path: Path, said: Said) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video at all")
+    with pytest.raises(InputError):
+        viewer.open(broken, plugin=PLUGIN)
+    assert "broken.mp4" in said()[0]
+    (folder / "visible_masks" / "00003.png").write_bytes(b"no mask")
+    with pytest.raises(InputError):
+        viewer.open(folder, plugin=PLUGIN)
+    assert "00003.png" in said()[1]
+    assert len(viewer.layers) == 0
+
+
+def test_an_opened_folder_can_be_corrected_and_exported(
+    open_widget: Callable[[], CompletionWidget], folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    widget = open_widget()
+    image, amodal, _ = widget.model.viewer.open(folder, plugin=PLUGIN)
+    qtbot.waitUntil(lambda: widget.model.stack is image and widget.model.results is not None)
+    widget.model.go_to(2)
+    qtbot.waitUntil(lambda: "% hidden" in widget.occlusion.text(1))
+    paint_square(amodal, 2)
+    assert widget.export_button.isEnabled()
+    widget.model.start_export(tmp_path / "out", overwrite=False)
+    wait_until_idle(qtbot, widget)
+    found = read_tabe51(tmp_path / "out" / "given")
+    assert (found.amodal[2] == mask(amodal, 2)).all()
+    assert found.provenance is not None and found.provenance["frames"][2]["amodal"] == "edited"
