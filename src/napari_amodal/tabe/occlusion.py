@@ -1,0 +1,122 @@
+"""The occlusion reasoner of the TABE engine: depth says what may hide the object.
+
+TABE's own reasoning (reference page, sections 3 and 4) compares depth across the outline and moves
+the last box along. Here the depth only says what is nearer than the object; how much of it that
+hides comes from the object's shape, carried through the clip in both directions as in the draft
+engine (`napari_amodal.draft.trajectory`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from napari_amodal.clip import Clip
+from napari_amodal.draft.motion import ClipMotion, measure_motion
+from napari_amodal.draft.occlusion import clear_frames
+from napari_amodal.draft.regions import search_regions
+from napari_amodal.draft.trajectory import Scene, joined
+from napari_amodal.masks import MaskStack
+from napari_amodal.progress import Watch
+from napari_amodal.stages import Occlusion, Query, VisibleTrack
+from napari_amodal.tabe.depth_source import DepthFolder, DepthSource
+from napari_amodal.tabe.occlusion_hiders import find_hiders
+from napari_amodal.tabe.occlusion_told import Told
+
+
+@dataclass(frozen=True)
+class DepthSettings:
+    """Settings of the depth reasoner."""
+
+    detail: int = field(
+        default=128,
+        metadata={
+            "label": "shape detail",
+            "help": "Cells along each side of the grid that the object's shape is kept on",
+            "min": 64,
+            "max": 256,
+            "step": 16,
+        },
+    )
+
+
+class DepthReasoner:
+    """Finds what is nearer than the object, and carries its shape through the frames it hides.
+
+    Parameters
+    ----------
+    settings : DepthSettings
+    source : DepthSource, optional
+        Where depth comes from. By default the clip's own folder ``depth/`` where it has one, and
+        the network where not.
+    """
+
+    settings_type: ClassVar[type] = DepthSettings
+    title: ClassVar[str] = "Finding what hides it"
+    seconds_per_frame: ClassVar[float] = 0.05
+
+    def __init__(self, settings: DepthSettings, source: DepthSource | None = None) -> None:
+        self._settings = settings
+        self._source = source
+
+    @classmethod
+    def missing(cls) -> tuple[str, ...]:
+        return ()
+
+    def reason(
+        self,
+        clip: Clip,
+        queries: Mapping[int, Query],
+        tracks: Mapping[int, VisibleTrack],
+        watch: Watch,
+    ) -> Mapping[int, Occlusion]:
+        """Level, amodal box and hiders of each object; reads the frames once, and their depth."""
+        steps = len(clip) * (2 + 2 * len(queries))
+        visible = {object_id: tracks[object_id].masks for object_id in queries}
+        motion = measure_motion(clip, visible, watch, (0, steps))
+        clear = {object_id: clear_frames(query) for object_id, query in queries.items()}
+        regions = {
+            object_id: tuple(
+                None if frame in clear[object_id] else region
+                for frame, region in enumerate(search_regions(masks.boxes, motion.camera))
+            )
+            for object_id, masks in visible.items()
+        }
+        maps = self._depth(clip).maps(clip, watch)
+        hiders = find_hiders(maps, visible, regions, watch, (len(clip), steps))
+        found = {}
+        for number, (object_id, query) in enumerate(queries.items()):
+            scene = _scene(query, tracks[object_id], hiders[object_id], motion, object_id)
+            begun = len(clip) * (2 + 2 * number)
+            found[object_id] = self._carry(scene, clear[object_id], watch, (begun, steps))
+        return found
+
+    def _depth(self, clip: Clip) -> DepthSource:
+        source = self._source or DepthFolder.of(clip)
+        assert source is not None
+        return source
+
+    def _carry(
+        self, scene: Scene, clear: frozenset[int], watch: Watch, steps: tuple[int, int]
+    ) -> Occlusion:
+        count = len(scene.visible)
+        told = Told(scene, clear)
+        for frame, shape in enumerate(joined(scene, self._settings.detail, watch, steps)):
+            told.add(frame, shape)
+            watch.step(steps[0] + count + frame + 1, steps[1])
+        return told.occlusion()
+
+
+def _scene(
+    query: Query, track: VisibleTrack, hiders: MaskStack, motion: ClipMotion, object_id: int
+) -> Scene:
+    return Scene(
+        visible=track.masks,
+        hiders=hiders,
+        still=MaskStack.empty(*hiders.shape),
+        confidence=track.confidence,
+        whole=query.amodal,
+        camera=motion.camera,
+        motion=motion.objects[object_id],
+    )
