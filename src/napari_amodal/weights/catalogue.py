@@ -53,7 +53,8 @@ class Part:
     name : str
         What it is, in words.
     choices : tuple of str
-        Names inside the folder of which one is needed; the first is the one that is fetched.
+        Names inside the folder of which one is needed, the best first. What is fetched or imported
+        is always stored under the first, so that nobody need know of the others.
     optional : bool
         Fetched with the rest, but the weight can be used without it.
     """
@@ -74,7 +75,7 @@ class Weight:
     stages : tuple of str
         The stages that need it, as people know them.
     size : int
-        Bytes, approximately: what is published, or parameters times four.
+        Bytes, approximately: as published, or four times the parameters.
     licence : Licence
     source : HubSource or ManualSource
     parts : tuple of Part
@@ -114,14 +115,16 @@ _OPENRAIL = Licence(
     "forbids some uses (attachment A) and asks to pass the same terms on",
 )
 _COCOCO = Licence(
-    "terms of its repository", "https://github.com/zibojia/COCOCO", "read them there first"
+    "none stated",
+    "https://github.com/zibojia/COCOCO",
+    "its repository names no licence that we know of: look there, or ask its authors",
 )
 
 #: A network of transformers' layout.
 _TRANSFORMERS = (
     _file("config.json"),
     _file("model.safetensors"),
-    Part("preprocessor_config.json", ("preprocessor_config.json",), optional=True),
+    Part("how pictures are prepared", ("preprocessor_config.json",), optional=True),
 )
 
 
@@ -153,7 +156,7 @@ _STABLE_DIFFUSION = Weight(
     name="stable-diffusion-inpainting",
     title="Stable Diffusion 1.5 inpainting: text encoder, picture encoder and decoder",
     stages=("completer tabe",),
-    size=4_270_000_000,
+    size=2_140_000_000,  # this repository has half precision only; in full precision 4.3 GB
     licence=_OPENRAIL,
     source=HubSource("stable-diffusion-v1-5/stable-diffusion-inpainting"),
     parts=(

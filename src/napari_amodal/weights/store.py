@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from platformdirs import user_data_path
 
-from napari_amodal.errors import CallError
+from napari_amodal.errors import CallError, InputError
 from napari_amodal.weights.catalogue import CATALOGUE, HubSource, Weight, find_weight
+from napari_amodal.weights.manifest import read_manifest, wrong_files
+from napari_amodal.weights.safetensors_file import read_header
 
 #: Folders to use instead of the user's own, separated as in PATH. What is fetched or imported goes
 #: to the first; all are searched.
@@ -34,8 +38,8 @@ class Holding:
     ----------
     weight : Weight
     presence : Presence
-    path : pathlib.Path or None
-        The folder or file that stages read; where it is incomplete, the folder that was looked at.
+    folder : pathlib.Path or None
+        The folder that holds it, or the beginning of it.
     size : int
         Bytes of its files.
     lacks : tuple of str
@@ -44,15 +48,22 @@ class Holding:
 
     weight: Weight
     presence: Presence
-    path: Path | None = None
+    folder: Path | None = None
     size: int = 0
     lacks: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path | None:
+        """The file or folder that stages read; None unless all of it is there."""
+        if self.presence is not Presence.THERE or self.folder is None:
+            return None
+        return self.folder / self.weight.file if self.weight.file else self.folder
 
 
 def folders() -> tuple[Path, ...]:
     """The folders that are searched, in this order; what is fetched goes to the first."""
     named = os.environ.get(FOLDERS_VARIABLE, "")
-    paths = tuple(Path(word).expanduser() for word in named.split(os.pathsep) if word)
+    paths = tuple(Path(word).expanduser().absolute() for word in named.split(os.pathsep) if word)
     return paths or (user_data_path("napari-amodal", appauthor=False) / "weights",)
 
 
@@ -64,8 +75,7 @@ def locate(name: str) -> Path | None:
     CallError
         There is no weight of that name.
     """
-    held = holding(name)
-    return held.path if held.presence is Presence.THERE else None
+    return holding(name).path
 
 
 def require(name: str) -> Path:
@@ -77,9 +87,9 @@ def require(name: str) -> Path:
         It is not there, or not whole; the message names the command that gets it.
     """
     held = holding(name)
-    if held.presence is Presence.THERE and held.path is not None:
-        return held.path
-    raise CallError(why_not(held))
+    if held.path is None:
+        raise CallError(why_not(held))
+    return held.path
 
 
 def why_not(held: Holding) -> str:
@@ -94,7 +104,7 @@ def why_not(held: Holding) -> str:
         )
     if held.presence is Presence.INCOMPLETE:
         lacks = ", ".join(held.lacks)
-        return f"the weights {weight.name!r} in {held.path} lack {lacks}: {remedy}"
+        return f"the weights {weight.name!r} in {held.folder} lack {lacks}: {remedy}"
     return f"the weights {weight.name!r} are not here: {remedy}"
 
 
@@ -117,23 +127,97 @@ def holdings() -> tuple[Holding, ...]:
 
 
 def examine(weight: Weight, folder: Path) -> Holding:
-    """What a folder holds of a weight."""
-    if not folder.is_dir():
-        return Holding(weight, Presence.ABSENT)
-    size, lacks, found = 0, [], False
-    for part in weight.parts:
-        there = [folder / choice for choice in part.choices if (folder / choice).is_file()]
-        if there:
-            found = True
-            size += there[0].stat().st_size
-        elif not part.optional:
-            lacks.append(part.choices[0])
+    """What a folder holds of a weight, judged by names and recorded sizes."""
+    found, lacks = parts_in(weight, folder), []
     if not found:
         return Holding(weight, Presence.ABSENT)
-    if lacks:
-        return Holding(weight, Presence.INCOMPLETE, folder, size, tuple(lacks))
-    path = folder / weight.file if weight.file else folder
-    return Holding(weight, Presence.THERE, path, size)
+    for part in weight.parts:
+        if not part.optional and part.choices[0] not in found:
+            lacks.append(part.choices[0])
+    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in found.values()}
+    manifest = read_manifest(folder)
+    for name, expected in manifest.files.items() if manifest else ():
+        if name in sizes and sizes[name] != expected.size:
+            lacks.append(f"the whole of {name}")
+    presence = Presence.INCOMPLETE if lacks else Presence.THERE
+    return Holding(weight, presence, folder, sum(sizes.values()), tuple(lacks))
+
+
+def parts_in(weight: Weight, folder: Path) -> dict[str, Path]:
+    """The files of a weight that a folder has, by the first name of their part."""
+    found = {}
+    for part in weight.parts:
+        there = [folder / name for name in part.choices if (folder / name).is_file()]
+        if there:
+            found[part.choices[0]] = there[0]
+    return found
+
+
+def variant(folder: Path) -> str | None:
+    """What diffusers and transformers want as `variant` for one network's folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        For instance ``require("stable-diffusion-inpainting") / "vae"``.
+
+    Returns
+    -------
+    str or None
+        ``fp16`` if the network is there in half precision only. What we fetched or imported
+        ourselves has no variants.
+    """
+    files = list(folder.glob("*.safetensors"))
+    return "fp16" if files and all(".fp16." in file.name for file in files) else None
+
+
+def check(held: Holding, on_bytes: Callable[[int], None] | None = None) -> list[str]:
+    """Read all files of what is there, and tell what is wrong with them.
+
+    Against the record of hashes where there is one (what was fetched or imported here); of other
+    folders only the structure of the safetensors files is checked.
+    """
+    if held.folder is None:
+        return []
+    wrong = wrong_files(held.folder, on_bytes)
+    if not wrong:
+        for path in parts_in(held.weight, held.folder).values():
+            if path.suffix == ".safetensors":
+                try:
+                    read_header(path)
+                except InputError as error:
+                    wrong.append(str(error))
+    return wrong
+
+
+@contextmanager
+def new_folder(weight: Weight, *, replace: bool = False) -> Iterator[Path]:
+    """A folder to put a weight's files in, which takes its place when the block ends well.
+
+    What a block that fails leaves in it is there again the next time.
+
+    Raises
+    ------
+    CallError
+        The weight is there already and is not to be replaced.
+    """
+    target = folders()[0] / weight.name
+    if not replace and examine(weight, target).presence is Presence.THERE:
+        raise CallError(f"{target} is there already: say --replace to get it anew")
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        yield partial
+        old = target.with_name(f".{target.name}.replaced")
+        shutil.rmtree(old, ignore_errors=True)
+        if target.is_symlink():
+            target.unlink()
+        elif target.exists():
+            target.rename(old)
+        partial.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise InputError(f"{target} could not be written: {error}") from error
 
 
 def _candidates(weight: Weight) -> Iterator[Path]:
@@ -154,7 +238,10 @@ def _hub_cache(repository: str) -> Iterator[Path]:
 
 
 def _hub_cache_folder() -> Path:
-    """Where huggingface_hub keeps its cache, by the variables that it reads."""
+    """Where huggingface_hub keeps its cache, by the variables that it reads.
+
+    The library itself is not asked: it need not be installed to use what lies there.
+    """
     for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if os.environ.get(variable):
             return Path(os.environ[variable]).expanduser()
