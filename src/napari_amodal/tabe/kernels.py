@@ -1,4 +1,4 @@
-"""Two steps of the UNet, fused for NVIDIA cards: group norm (with SiLU), and gated GELU.
+"""Steps of the UNet for NVIDIA cards: group norm (with SiLU) and gated GELU, fused; dropout.
 
 PyTorch's group norm copies a channels-last map to the other layout and back, and each activation is a
 pass of its own; at full size that was most of a step's time. These read channels-last maps as they lie:
@@ -286,3 +286,54 @@ class _GatedGelu(torch.autograd.Function):
 def gated_gelu(h: Tensor) -> Tensor:
     """``value * gelu(gate)`` of a contiguous ``(..., 2 * channels)`` that holds value, then gate."""
     return _GatedGelu.apply(h)
+
+
+@triton.jit
+def _dropped(x, y, seed, layer, count, keep, block: tl.constexpr):
+    at = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
+    inside = at < count
+    drawn = tl.rand(tl.load(seed) + layer, at)
+    value = tl.load(x + at, mask=inside).to(tl.float32)
+    value = tl.where(drawn < keep, value / keep, 0.0)
+    tl.store(y + at, value.to(y.dtype.element_ty), mask=inside)
+
+
+def _run_dropped(x: Tensor, seed: Tensor, layer: int, rate: float) -> Tensor:
+    x = x.contiguous()
+    y = torch.empty_like(x)
+    grid = (triton.cdiv(x.numel(), _BLOCK),)
+    _dropped[grid](x, y, seed, layer, x.numel(), 1 - rate, block=_BLOCK)
+    return y
+
+
+class _Dropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, seed: Tensor, layer: int, rate: float) -> Tensor:
+        ctx.save_for_backward(seed)
+        ctx.layer, ctx.rate = layer, rate
+        return _run_dropped(x, seed, layer, rate)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        (seed,) = ctx.saved_tensors
+        return _run_dropped(dy, seed, ctx.layer, ctx.rate), None, None, None
+
+
+def dropout(x: Tensor, seed: Tensor, layer: int, rate: float) -> Tensor:
+    """Dropout whose mask follows from a seed and a number, so that nothing has to be kept.
+
+    The backward pass, and a layer that is computed twice to save memory, draw the same mask again;
+    a random generator's state could not be read inside a captured CUDA graph.
+
+    Parameters
+    ----------
+    x : Tensor
+        On a CUDA device.
+    seed : Tensor
+        int64 ``(1,)`` on the device; changes from step to step.
+    layer : int
+        Tells one dropout from another.
+    rate : float
+        Share of the values that is dropped.
+    """
+    return _Dropout.apply(x, seed, layer, rate)

@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Dropout of the adapted layers' inputs, each layer with a number of its own.
+
+    Attributes
+    ----------
+    rate : float
+    seed : Tensor
+        int64 ``(1,)``, to be changed at every step; what a CUDA device draws follows from it.
+    """
+
+    rate: float
+    seed: Tensor
+
+    def __call__(self, x: Tensor, number: int) -> Tensor:
+        if x.is_cuda:
+            from napari_amodal.tabe.kernels import dropout
+
+            return dropout(x, self.seed, number, self.rate)
+        return F.dropout(x, self.rate)
 
 
 class LoRALinear(nn.Module):
@@ -16,9 +39,12 @@ class LoRALinear(nn.Module):
     frozen bfloat16 network keeps bfloat16 activations.
     """
 
-    def __init__(self, frozen: nn.Linear, rank: int, alpha: float, dropout: float) -> None:
+    def __init__(
+        self, frozen: nn.Linear, rank: int, alpha: float, dropout: Dropout, number: int
+    ) -> None:
         super().__init__()
         self.frozen = frozen
+        self.number = number
         self.scale = alpha / rank
         self.dropout = dropout
         device = frozen.weight.device
@@ -27,7 +53,7 @@ class LoRALinear(nn.Module):
         nn.init.kaiming_uniform_(self.lora_a, a=5**0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        dropped = F.dropout(x, self.dropout, self.training)
+        dropped = self.dropout(x, self.number) if self.training else x
         low = F.linear(dropped, self.lora_a.to(x.dtype))
         return self.frozen(x) + F.linear(low, (self.scale * self.lora_b).to(x.dtype))
 
@@ -40,7 +66,7 @@ class LoRALinear(nn.Module):
 
 
 def adapt(
-    network: nn.Module, names: Sequence[str], rank: int, alpha: float, dropout: float
+    network: nn.Module, names: Sequence[str], rank: int, alpha: float, dropout: Dropout
 ) -> list[nn.Parameter]:
     """Freeze a network and adapt its linear layers whose path ends in one of `names`.
 
@@ -51,8 +77,8 @@ def adapt(
     """
     network.requires_grad_(False)
     trained: list[nn.Parameter] = []
-    for parent, name, layer in list(_linears(network, names)):
-        adapted = LoRALinear(layer, rank, alpha, dropout)
+    for number, (parent, name, layer) in enumerate(list(_linears(network, names))):
+        adapted = LoRALinear(layer, rank, alpha, dropout, number)
         parent.register_module(name, adapted)
         trained += [adapted.lora_a, adapted.lora_b]
     return trained

@@ -15,6 +15,7 @@ from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from napari_amodal.tabe.layers import NORM_GROUPS, FrameResnet, FrameTransformer, normed_maps
 from napari_amodal.tabe.motion import MotionModule
@@ -51,10 +52,14 @@ class _Widths:
 
 @dataclass(frozen=True)
 class _Condition:
-    """What steers every layer: time after SiLU ``(B * T, time)`` and text ``(B, L, D)``."""
+    """What steers every layer: time after SiLU ``(B * T, time)`` and text ``(B, L, D)``.
+
+    With `checkpointing` each layer forgets its activations and computes them again backwards.
+    """
 
     time: Tensor
     text: Tensor
+    checkpointing: bool
 
 
 class _Level(nn.Module):
@@ -77,6 +82,14 @@ class _Level(nn.Module):
         self.motion_modules = nn.ModuleList(widths.motion(channels) for _ in inputs)
 
     def layer(self, index: int, x: Tensor, given: _Condition) -> Tensor:
+        if given.checkpointing:
+            found: Tensor = checkpoint(
+                self._layer, index, x, given, use_reentrant=False, preserve_rng_state=not x.is_cuda
+            )
+            return found
+        return self._layer(index, x, given)
+
+    def _layer(self, index: int, x: Tensor, given: _Condition) -> Tensor:
         x = self.resnets[index](x, given.time)
         if self.attentions:
             x = self.attentions[index](x, given.text)
@@ -173,6 +186,8 @@ class CoCoCoUNet(nn.Module):
         motion_heads: int = 8,
     ) -> None:
         super().__init__()
+        #: Whether training saves memory by computing activations twice.
+        self.checkpointing = False
         levels = tuple(block_out_channels)
         first = levels[0]
         widths = _Widths(4 * first, cross_attention_dim, attention_heads, motion_heads)
@@ -225,7 +240,8 @@ class CoCoCoUNet(nn.Module):
         self, timestep: Tensor, text: Tensor, frames: int, dtype: torch.dtype
     ) -> _Condition:
         time = F.silu(self.time_embedding(self.time_proj(timestep).to(dtype)))
-        return _Condition(time.repeat_interleave(frames, 0), text)
+        saving = self.checkpointing and torch.is_grad_enabled()
+        return _Condition(time.repeat_interleave(frames, 0), text, saving)
 
 
 def _down_levels(levels: tuple[int, ...], layers: int, widths: _Widths) -> nn.ModuleList:

@@ -1,0 +1,193 @@
+"""Fitting the video model to one clip with LoRA (TABE; reference page, section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from napari_amodal.progress import Watch
+from napari_amodal.tabe.diffusion import LATENT_STRIDE, Diffusion, as_pictures
+from napari_amodal.tabe.lora import Dropout, adapt
+from napari_amodal.tabe.noise import Solver
+from napari_amodal.tabe.training_samples import CROP, SAMPLE_FRAMES, Sample, TrainingPool, samples
+
+RANK = 8
+ALPHA = 16.0
+DROPOUT = 0.1
+UNET_LAYERS = ("to_q", "to_k", "to_v", "to_out.0")
+TEXT_LAYERS = ("q_proj", "k_proj", "v_proj", "out_proj")
+
+UNET_RATE = 2e-4
+TEXT_RATE = 4e-5
+BETAS = (0.9, 0.999)
+WEIGHT_DECAY = 0.01
+EPSILON = 1e-8
+LARGEST_GRADIENT = 1.0
+
+#: Steps run one by one before the step is captured as a CUDA graph (they count as steps).
+_WARM_UP = 3
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """A sample on the device, in buffers that a captured step reads again and again."""
+
+    pictures: Tensor
+    masks: Tensor
+    weights: Tensor
+    text_row: Tensor
+
+    @classmethod
+    def empty(cls, device: torch.device) -> _Inputs:
+        shape = (SAMPLE_FRAMES, 1, CROP, CROP)
+        return cls(
+            torch.zeros(SAMPLE_FRAMES, 3, CROP, CROP, device=device),
+            torch.zeros(shape, device=device),
+            torch.zeros(shape, device=device),
+            torch.zeros(1, dtype=torch.long, device=device),
+        )
+
+    def fill(self, sample: Sample) -> None:
+        device = self.pictures.device
+        self.pictures.copy_(as_pictures(sample.pixels, device))
+        self.masks.copy_(torch.from_numpy(sample.mask[:, None]), non_blocking=True)
+        self.weights.copy_(torch.from_numpy(sample.weight[:, None]), non_blocking=True)
+        self.text_row.fill_(int(sample.prompt_dropped))
+
+
+class Fitting:
+    """One fit: the trained matrices, their optimizer, and a step.
+
+    Parameters
+    ----------
+    diffusion : Diffusion
+        Its UNet and text encoder are adapted in place.
+    checkpointing : bool
+        Recompute activations in the backward pass: less memory, more time.
+    """
+
+    def __init__(self, diffusion: Diffusion, *, checkpointing: bool = False) -> None:
+        self.diffusion = diffusion
+        unet, text = diffusion.unet, diffusion.text_encoder
+        self.dropout = Dropout(DROPOUT, torch.zeros(1, dtype=torch.long, device=diffusion.device))
+        of_unet = adapt(unet, UNET_LAYERS, RANK, ALPHA, self.dropout)
+        of_text = adapt(text, TEXT_LAYERS, RANK, ALPHA, self.dropout)
+        self.trained = [*of_unet, *of_text]
+        unet.checkpointing = checkpointing
+        on_card = diffusion.device.type == "cuda"
+        self.optimizer = torch.optim.AdamW(
+            [{"params": of_unet, "lr": UNET_RATE}, {"params": of_text, "lr": TEXT_RATE}],
+            betas=BETAS,
+            weight_decay=WEIGHT_DECAY,
+            eps=EPSILON,
+            fused=on_card,
+            capturable=on_card,
+        )
+        self.schedule = Solver.DDIM.scheduler()
+        self.inputs = _Inputs.empty(diffusion.device)
+
+    def step(self) -> Tensor:
+        """One step on the sample in `inputs`; the loss, a scalar."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.dropout.seed.random_()
+        loss = self._loss()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.trained, LARGEST_GRADIENT, foreach=True)
+        self.optimizer.step()
+        return loss.detach()
+
+    def _loss(self) -> Tensor:
+        """Epsilon MSE on the object's pixels of unoccluded frames, at a random time."""
+        diffusion, given = self.diffusion, self.inputs
+        shown = given.pictures * (given.masks < 0.5)
+        latents, masked = diffusion.encode(torch.cat([given.pictures, shown])).chunk(2)
+        size = CROP // LATENT_STRIDE
+        mask, weight = (
+            F.interpolate(part, size=(size, size)) for part in (given.masks, given.weights)
+        )
+        noise = torch.randn_like(latents)
+        last = self.schedule.config.num_train_timesteps
+        time = torch.randint(last, (1,), device=latents.device)
+        noisy = self.schedule.add_noise(latents, noise, time)
+        text = diffusion.text()[given.text_row]
+        predicted = diffusion.unet(*(_video(part) for part in (noisy, mask, masked)), time, text)
+        error = (predicted.float() - _video(noise).float()).square()
+        return (error * _video(weight)).mean()
+
+
+def _video(frames: Tensor) -> Tensor:
+    """Frames ``(T, C, h, w)`` as a video ``(1, C, T, h, w)``."""
+    return frames.transpose(0, 1).unsqueeze(0)
+
+
+def fit(
+    fitting: Fitting, pool: TrainingPool, steps: int, seed: int, watch: Watch, done: int, total: int
+) -> None:
+    """Fit for a number of steps; on a CUDA device the step is captured once and replayed.
+
+    Parameters
+    ----------
+    done, total : int
+        Steps of the whole stage before this fit, and in all, for the progress.
+
+    Raises
+    ------
+    Cancelled
+    """
+    device = fitting.diffusion.device
+    on_card = device.type == "cuda"
+    with torch.random.fork_rng([device] if on_card else []), _training(fitting.diffusion):
+        torch.manual_seed(seed)
+        step: Callable[[], Tensor] = fitting.step
+        for index, sample in zip(range(steps), _ahead(samples(pool, seed)), strict=False):
+            fitting.inputs.fill(sample)
+            if on_card and index == _WARM_UP:
+                step = _captured(fitting)
+            step()
+            if on_card:
+                torch.cuda.current_stream(device).synchronize()
+            watch.step(done + index + 1, total)
+
+
+def _ahead(drawn: Iterator[Sample]) -> Iterator[Sample]:
+    """Draw the next sample in a thread while the card works on this one."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, drawn)
+        while True:
+            sample = coming.result()
+            coming = thread.submit(next, drawn)
+            yield sample
+
+
+class _training:  # noqa: N801 (a context)
+    """The adapted layers' dropout is on inside."""
+
+    def __init__(self, diffusion: Diffusion) -> None:
+        self.networks = (diffusion.unet, diffusion.text_encoder)
+
+    def __enter__(self) -> None:
+        for network in self.networks:
+            network.train()
+
+    def __exit__(self, *_: object) -> None:
+        for network in self.networks:
+            network.eval()
+
+
+def _captured(fitting: Fitting) -> Callable[[], Tensor]:
+    """The step as a CUDA graph: without it the card waits for the launches of small kernels."""
+    fitting.optimizer.zero_grad(set_to_none=True)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = fitting.step()
+
+    def replay() -> Tensor:
+        graph.replay()
+        return loss
+
+    return replay
