@@ -24,6 +24,32 @@ from napari_amodal.progress import Watch
 
 
 @dataclass(frozen=True)
+class Clicks:
+    """Points and a box that tell an object on one frame, for trackers that take them.
+
+    Attributes
+    ----------
+    inside, outside : tuple of (float, float)
+        Points on the object and beside it, ``(y, x)`` in pixels.
+    box : Box or None
+        A box around the visible object.
+
+    Raises
+    ------
+    ValueError
+        There is neither a point inside nor a box.
+    """
+
+    inside: tuple[tuple[float, float], ...] = ()
+    outside: tuple[tuple[float, float], ...] = ()
+    box: Box | None = None
+
+    def __post_init__(self) -> None:
+        if not self.inside and self.box is None:
+            raise ValueError("clicks need a point inside the object, or a box around it")
+
+
+@dataclass(frozen=True)
 class Query:
     """What the annotator gave of one object: masks on one or more frames.
 
@@ -34,15 +60,20 @@ class Query:
         these as true.
     amodal : mapping of int to ndarray
         Frames whose amodal mask was drawn or corrected by hand; kept as they are.
+    clicks : mapping of int to Clicks
+        Frames on which the object was pointed at. A mask on the same frame says more and is taken
+        instead.
     """
 
     visible: Mapping[int, Mask]
     amodal: Mapping[int, Mask] = field(default_factory=lambda: MappingProxyType({}))
+    clicks: Mapping[int, Clicks] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def frame(self) -> int:
-        """The first query frame that is not empty."""
-        return min(frame for frame, mask in self.visible.items() if mask.any())
+        """The first query frame that is not empty; the first with clicks where there is no mask."""
+        painted = [frame for frame, mask in self.visible.items() if mask.any()]
+        return min(painted or self.clicks)
 
 
 @dataclass(frozen=True)
