@@ -41,6 +41,8 @@ def test_every_module_has_its_place() -> None:
         "napari_amodal.export",
         "napari_amodal.formats.opening",
         "napari_amodal.sample",
+        "napari_amodal.tabe.weight_import",
+        "napari_amodal.weights.fetch",
     ],
 )
 def test_opening_imports_neither_a_window_nor_a_network(module: str) -> None:

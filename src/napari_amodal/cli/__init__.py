@@ -11,6 +11,7 @@ from napari_amodal.cli.demo import demo
 from napari_amodal.cli.evaluate import evaluate
 from napari_amodal.cli.info import info
 from napari_amodal.cli.run import run
+from napari_amodal.cli.weights import weights
 
 app = typer.Typer(
     name="napari-amodal",
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 for _command in (run, evaluate, demo, info):
     app.command()(_command)
+app.add_typer(weights, name="weights")
 
 
 def _print_version(wanted: bool) -> None:

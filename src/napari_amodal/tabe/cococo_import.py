@@ -2,8 +2,8 @@
 
 The checkpoint is four pickle files, ``model_0.pth`` to ``model_3.pth``. Only tensors are read from
 them: PyTorch's ``weights_only`` refuses a file with anything else in it. Keys and shapes are held
-against those of `CoCoCoUNet`. What the files lack of the layers that Stable Diffusion 1.5 inpainting
-has too comes from that network (reference page, section 6).
+against those of `CoCoCoUNet`. What the files lack of the layers that Stable Diffusion 1.5
+inpainting has too comes from that network (reference page, section 6).
 """
 
 from __future__ import annotations

@@ -213,3 +213,10 @@ def find_weight(name: str) -> Weight:
     if name not in CATALOGUE:
         raise CallError(f"there are no weights {name!r}: choose from {', '.join(CATALOGUE)}")
     return CATALOGUE[name]
+
+
+def size_told(size: int) -> str:
+    """A number of bytes as people read it (decimal, as hubs tell it)."""
+    if size < 1_000_000:
+        return f"{size / 1e3:.0f} kB"
+    return f"{size / 1e6:.0f} MB" if size < 1_000_000_000 else f"{size / 1e9:.1f} GB"

@@ -104,7 +104,7 @@ def fetch(
     watch.enter(f"{weight.name}: asking the hub", 0, 0)
     with _hub_errors_told(weight):
         listing = list_files(weight, repository or weight.source.repository, endpoint)
-    with _alone(weight), new_folder(weight, replace=replace) as folder:
+    with _alone(weight), new_folder(weight, replace=replace, resume=True) as folder:
         _check_room(folder, listing)
         done = 0
         for file in listing.files:

@@ -191,33 +191,49 @@ def check(held: Holding, on_bytes: Callable[[int], None] | None = None) -> list[
 
 
 @contextmanager
-def new_folder(weight: Weight, *, replace: bool = False) -> Iterator[Path]:
+def new_folder(weight: Weight, *, replace: bool = False, resume: bool = False) -> Iterator[Path]:
     """A folder to put a weight's files in, which takes its place when the block ends well.
 
-    What a block that fails leaves in it is there again the next time.
+    Parameters
+    ----------
+    replace : bool
+        Replace the weight if it is there already.
+    resume : bool
+        Keep what a block that fails has put there, and give it to the next one.
 
     Raises
     ------
     CallError
         The weight is there already and is not to be replaced.
+    InputError
+        The system refused (disk full, no right to write).
     """
     target = folders()[0] / weight.name
     if not replace and examine(weight, target).presence is Presence.THERE:
         raise CallError(f"{target} is there already: say --replace to get it anew")
     partial = target.with_name(f".{target.name}.partial")
     try:
+        if not resume:
+            shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True, exist_ok=True)
         yield partial
-        old = target.with_name(f".{target.name}.replaced")
-        shutil.rmtree(old, ignore_errors=True)
-        if target.is_symlink():
-            target.unlink()
-        elif target.exists():
-            target.rename(old)
-        partial.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
+        _put_in_place(partial, target)
     except OSError as error:
         raise InputError(f"{target} could not be written: {error}") from error
+    finally:
+        if not resume:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _put_in_place(partial: Path, target: Path) -> None:
+    old = target.with_name(f".{target.name}.replaced")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.is_symlink():
+        target.unlink()
+    elif target.exists():
+        target.rename(old)
+    partial.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _candidates(weight: Weight) -> Iterator[Path]:
