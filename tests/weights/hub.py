@@ -7,12 +7,17 @@ import json
 import re
 import struct
 import threading
+import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+_PIECE = 4000
 
 
 def network(size: int = 400, seed: int = 0) -> bytes:
@@ -38,6 +43,8 @@ class Hub:
         Answer 503 to everything.
     instead : dict
         Contents to send for a file instead of the listed ones.
+    seconds_a_piece : float
+        Time to wait after every 4,000 bytes.
     """
 
     def __init__(self) -> None:
@@ -46,6 +53,7 @@ class Hub:
         self.cut_after: int | None = None
         self.is_down = False
         self.instead: dict[str, bytes] = {}
+        self.seconds_a_piece = 0.0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -110,7 +118,10 @@ class Hub:
                 if hub.cut_after is not None and len(body) > hub.cut_after:
                     body, hub.cut_after, hub.is_down = body[: hub.cut_after], None, True
                     self.close_connection = True
-                self.wfile.write(body)
+                with suppress(ConnectionError):  # who cancels goes away
+                    for begin in range(0, len(body), _PIECE):
+                        self.wfile.write(body[begin : begin + _PIECE])
+                        time.sleep(hub.seconds_a_piece)
 
             def log_message(self, *_: Any) -> None:
                 pass

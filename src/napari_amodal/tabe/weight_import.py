@@ -71,6 +71,7 @@ def _import_sam2(weight: Weight, source: Path, watch: Watch, *, replace: bool) -
 
     watch.enter(f"{weight.name}: converting {source.name}", 0, 1)
     with new_folder(weight, replace=replace) as folder:
+        folder.rmdir()  # the converter makes it
         convert_checkpoint(source, folder)
         watch.check()
         files = {
