@@ -20,7 +20,7 @@ from napari_amodal.tabe.fitting import Fitting, fit  # noqa: E402
 from napari_amodal.tabe.lora import LoRALinear, merge  # noqa: E402
 from napari_amodal.tabe.noise import Solver  # noqa: E402
 from napari_amodal.tabe.sampling import Sampling, conditions_of, sample  # noqa: E402
-from napari_amodal.tabe.training_samples import LARGEST_RESIZE, TrainingPool  # noqa: E402
+from napari_amodal.tabe.training_samples import TrainingPool, samples  # noqa: E402
 
 CPU = torch.device("cpu")
 
@@ -39,8 +39,8 @@ def diffusion(files: tuple[Path, Path]) -> Diffusion:
 @pytest.fixture
 def pool() -> TrainingPool:
     """A dark disc that moves over white."""
-    rows, columns = np.mgrid[:LARGEST_RESIZE, :LARGEST_RESIZE]
-    visible = np.stack([np.hypot(rows - 140, columns - 100 - 3 * t) < 50 for t in range(14)])
+    rows, columns = np.mgrid[:72, :72]
+    visible = np.stack([np.hypot(rows - 35, columns - 25 - t) < 12 for t in range(14)])
     pixels = np.where(visible[..., None], np.uint8(60), np.uint8(255)).repeat(3, axis=3)
     return TrainingPool(pixels, visible, np.ones(14, np.bool_), (tuple(range(14)),))
 
@@ -55,10 +55,10 @@ def test_a_fit_trains_the_adaptation_alone_and_repeats(
     found = []
     for _ in range(2):
         torch.manual_seed(5)
-        fitting = Fitting(load_diffusion(*files, CPU, torch.float32))
+        fitting = Fitting(load_diffusion(*files, CPU, torch.float32), pool)
         frozen = fitting.diffusion.unet.conv_in.weight.clone()
         before = trained(fitting)
-        fit(fitting, pool, steps=2, seed=42, watch=Watch(), done=0, total=2)
+        fit(fitting, steps=2, seed=42, watch=Watch(), done=0, total=2)
         assert not torch.equal(trained(fitting), before)
         assert torch.equal(fitting.diffusion.unet.conv_in.weight, frozen)
         found.append(trained(fitting))
@@ -69,9 +69,7 @@ def test_checkpointing_changes_nothing(files: tuple[Path, Path], pool: TrainingP
     gradients = []
     for checkpointing in (False, True):
         torch.manual_seed(7)
-        fitting = Fitting(load_diffusion(*files, CPU, torch.float32), checkpointing=checkpointing)
-        from napari_amodal.tabe.training_samples import samples
-
+        fitting = Fitting(load_diffusion(*files, CPU, torch.float32), pool, checkpointing=checkpointing)
         fitting.inputs.fill(next(samples(pool, 3)))
         for network in (fitting.diffusion.unet, fitting.diffusion.text_encoder):
             network.train()
@@ -82,8 +80,8 @@ def test_checkpointing_changes_nothing(files: tuple[Path, Path], pool: TrainingP
 
 
 def test_merging_keeps_what_was_fitted(diffusion: Diffusion, pool: TrainingPool) -> None:
-    fitting = Fitting(diffusion)
-    fit(fitting, pool, steps=1, seed=1, watch=Watch(), done=0, total=1)
+    fitting = Fitting(diffusion, pool)
+    fit(fitting, steps=1, seed=1, watch=Watch(), done=0, total=1)
     layers = [m for m in diffusion.unet.modules() if isinstance(m, LoRALinear)]
     x = torch.randn(3, layers[0].frozen.in_features)
     expected = layers[0](x)

@@ -14,7 +14,7 @@ from napari_amodal.progress import Watch
 from napari_amodal.tabe.diffusion import LATENT_STRIDE, Diffusion, as_pictures
 from napari_amodal.tabe.lora import Dropout, adapt
 from napari_amodal.tabe.noise import Solver
-from napari_amodal.tabe.training_samples import CROP, SAMPLE_FRAMES, Sample, TrainingPool, samples
+from napari_amodal.tabe.training_samples import SAMPLE_FRAMES, Sample, TrainingPool, samples
 
 RANK = 8
 ALPHA = 16.0
@@ -43,10 +43,10 @@ class _Inputs:
     text_row: Tensor
 
     @classmethod
-    def empty(cls, device: torch.device) -> _Inputs:
-        shape = (SAMPLE_FRAMES, 1, CROP, CROP)
+    def empty(cls, crop: int, device: torch.device) -> _Inputs:
+        shape = (SAMPLE_FRAMES, 1, crop, crop)
         return cls(
-            torch.zeros(SAMPLE_FRAMES, 3, CROP, CROP, device=device),
+            torch.zeros(SAMPLE_FRAMES, 3, crop, crop, device=device),
             torch.zeros(shape, device=device),
             torch.zeros(shape, device=device),
             torch.zeros(1, dtype=torch.long, device=device),
@@ -67,11 +67,16 @@ class Fitting:
     ----------
     diffusion : Diffusion
         Its UNet and text encoder are adapted in place.
+    pool : TrainingPool
+        What samples are drawn from.
     checkpointing : bool
         Recompute activations in the backward pass: less memory, more time.
     """
 
-    def __init__(self, diffusion: Diffusion, *, checkpointing: bool = False) -> None:
+    def __init__(
+        self, diffusion: Diffusion, pool: TrainingPool, *, checkpointing: bool = False
+    ) -> None:
+        self.pool = pool
         self.diffusion = diffusion
         unet, text = diffusion.unet, diffusion.text_encoder
         self.dropout = Dropout(DROPOUT, torch.zeros(1, dtype=torch.long, device=diffusion.device))
@@ -89,7 +94,7 @@ class Fitting:
             capturable=on_card,
         )
         self.schedule = Solver.DDIM.scheduler()
-        self.inputs = _Inputs.empty(diffusion.device)
+        self.inputs = _Inputs.empty(pool.crop, diffusion.device)
 
     def step(self) -> Tensor:
         """One step on the sample in `inputs`; the loss, a scalar."""
@@ -106,7 +111,7 @@ class Fitting:
         diffusion, given = self.diffusion, self.inputs
         shown = given.pictures * (given.masks < 0.5)
         latents, masked = diffusion.encode(torch.cat([given.pictures, shown])).chunk(2)
-        size = CROP // LATENT_STRIDE
+        size = self.pool.crop // LATENT_STRIDE
         mask, weight = (
             F.interpolate(part, size=(size, size)) for part in (given.masks, given.weights)
         )
@@ -115,7 +120,8 @@ class Fitting:
         time = torch.randint(last, (1,), device=latents.device)
         noisy = self.schedule.add_noise(latents, noise, time)
         text = diffusion.text()[given.text_row]
-        predicted = diffusion.unet(*(_video(part) for part in (noisy, mask, masked)), time, text)
+        given_parts = (noisy, mask.to(noisy.dtype), masked)
+        predicted = diffusion.unet(*(_video(part) for part in given_parts), time, text)
         error = (predicted.float() - _video(noise).float()).square()
         return (error * _video(weight)).mean()
 
@@ -126,7 +132,7 @@ def _video(frames: Tensor) -> Tensor:
 
 
 def fit(
-    fitting: Fitting, pool: TrainingPool, steps: int, seed: int, watch: Watch, done: int, total: int
+    fitting: Fitting, steps: int, seed: int, watch: Watch, done: int, total: int
 ) -> None:
     """Fit for a number of steps; on a CUDA device the step is captured once and replayed.
 
@@ -144,7 +150,7 @@ def fit(
     with torch.random.fork_rng([device] if on_card else []), _training(fitting.diffusion):
         torch.manual_seed(seed)
         step: Callable[[], Tensor] = fitting.step
-        for index, sample in zip(range(steps), _ahead(samples(pool, seed)), strict=False):
+        for index, sample in zip(range(steps), _ahead(samples(fitting.pool, seed)), strict=False):
             fitting.inputs.fill(sample)
             if on_card and index == _WARM_UP:
                 step = _captured(fitting)

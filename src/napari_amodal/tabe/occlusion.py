@@ -22,6 +22,7 @@ from napari_amodal.progress import Watch
 from napari_amodal.stages import Occlusion, Query, VisibleTrack
 from napari_amodal.tabe.depth_source import DepthFolder, DepthSource
 from napari_amodal.tabe.occlusion_hiders import find_hiders
+from napari_amodal.tabe.occlusion_sides import knowing_sides
 from napari_amodal.tabe.occlusion_told import Told
 
 
@@ -75,7 +76,7 @@ class DepthReasoner:
         steps = len(clip) * (2 + 2 * len(queries))
         visible = {object_id: tracks[object_id].masks for object_id in queries}
         motion = measure_motion(clip, visible, watch, (0, steps))
-        clear = {object_id: clear_frames(query) for object_id, query in queries.items()}
+        clear = {object_id: _clear_frames(query) for object_id, query in queries.items()}
         regions = {
             object_id: tuple(
                 None if frame in clear[object_id] else region
@@ -103,9 +104,14 @@ class DepthReasoner:
         count = len(scene.visible)
         told = Told(scene, clear)
         for frame, shape in enumerate(joined(scene, self._settings.detail, watch, steps)):
-            told.add(frame, shape)
+            told.add(frame, knowing_sides(shape))
             watch.step(steps[0] + count + frame + 1, steps[1])
         return told.occlusion()
+
+
+def _clear_frames(query: Query) -> frozenset[int]:
+    """Frames in which the object is fully visible by definition, clicked ones among them."""
+    return clear_frames(query) or frozenset({query.frame} - query.amodal.keys())
 
 
 def _scene(

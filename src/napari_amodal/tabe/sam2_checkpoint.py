@@ -1,4 +1,4 @@
-"""SAM 2's original checkpoints (``sam2_hiera_*.pt``, ``sam2.1_hiera_*.pt``) as transformers' folders.
+"""SAM 2's original checkpoints (``sam2_hiera_*.pt``, ``sam2.1_hiera_*.pt``) for transformers.
 
 The network is the same; only the names of its parameters differ.
 """

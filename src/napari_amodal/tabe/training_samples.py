@@ -18,7 +18,8 @@ from napari_amodal.masks import Mask, MaskStack
 from napari_amodal.tabe.canvas import Canvas
 
 SAMPLE_FRAMES = 14
-SMALLEST_RESIZE, LARGEST_RESIZE = 256, 288
+#: Frames are resized to a random side from the crop's to this one, then cropped.
+LARGEST_RESIZE = 288
 CROP = 256
 
 #: Chances of the kinds of inpainting masks and of dropping the prompt.
@@ -64,7 +65,7 @@ class TrainingPool:
     Attributes
     ----------
     pixels : ndarray
-        uint8 ``(N, S, S, 3)``: distinct frames, the object on white, S = `LARGEST_RESIZE`.
+        uint8 ``(N, S, S, 3)``: distinct frames, the object on white.
     visible : ndarray
         bool ``(N, S, S)``.
     whole : ndarray
@@ -77,6 +78,11 @@ class TrainingPool:
     visible: NDArray[np.bool_]
     whole: NDArray[np.bool_]
     stretches: tuple[tuple[int, ...], ...]
+
+    @property
+    def crop(self) -> int:
+        """Side of the samples: as much of the frames' side as `CROP` is of `LARGEST_RESIZE`."""
+        return self.pixels.shape[1] * CROP // LARGEST_RESIZE
 
 
 def starting_frames(occlusion: Sequence[FrameOcclusion], visible: MaskStack) -> tuple[int, ...]:
@@ -126,11 +132,12 @@ def samples(pool: TrainingPool, seed: int) -> Iterator[Sample]:
 
 def _sample(pool: TrainingPool, rng: np.random.Generator) -> Sample:
     rows = pool.stretches[rng.integers(len(pool.stretches))]
-    size = int(rng.integers(SMALLEST_RESIZE, LARGEST_RESIZE + 1))
-    top, left = (int(at) for at in rng.integers(0, size - CROP + 1, 2))
-    window = (slice(top, top + CROP), slice(left, left + CROP))
-    pixels = np.full((SAMPLE_FRAMES, CROP, CROP, 3), 255, np.uint8)
-    visible = np.zeros((SAMPLE_FRAMES, CROP, CROP), np.bool_)
+    crop = pool.crop
+    size = int(rng.integers(crop, pool.pixels.shape[1] + 1))
+    top, left = (int(at) for at in rng.integers(0, size - crop + 1, 2))
+    window = (slice(top, top + crop), slice(left, left + crop))
+    pixels = np.full((SAMPLE_FRAMES, crop, crop, 3), 255, np.uint8)
+    visible = np.zeros((SAMPLE_FRAMES, crop, crop), np.bool_)
     weight = np.zeros_like(visible)
     for at, row in enumerate(rows):
         pixels[at] = _resized(pool.pixels[row], size)[window]
