@@ -18,6 +18,7 @@ from torch import Tensor
 from napari_amodal.errors import InputError
 from napari_amodal.tabe.unet import CoCoCoUNet
 from napari_amodal.tabe.unet_file import load_unet
+from napari_amodal.tabe.vae import load_vae
 
 PROMPT = "a video of sks"
 NEGATIVE_PROMPT = ""
@@ -103,13 +104,10 @@ def load_diffusion(
     InputError
         A part is missing or is not what it is said to be.
     """
-    from diffusers import AutoencoderKL
     from transformers import CLIPTextModel, CLIPTokenizer
 
     try:
-        vae = AutoencoderKL.from_pretrained(
-            stable_diffusion, subfolder="vae", torch_dtype=dtype, local_files_only=True
-        )
+        vae = load_vae(stable_diffusion, device, dtype)
         encoder = CLIPTextModel.from_pretrained(
             stable_diffusion, subfolder="text_encoder", dtype=dtype, local_files_only=True
         )
@@ -126,7 +124,7 @@ def load_diffusion(
         [PROMPT, NEGATIVE_PROMPT], padding="max_length", truncation=True, return_tensors="pt"
     ).input_ids
     return Diffusion(
-        vae.to(device, memory_format=torch.channels_last).eval().requires_grad_(False),
+        vae,
         encoder.to(device).eval().requires_grad_(False),
         unet,
         tokens.to(device),
