@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -73,6 +74,7 @@ def _import_sam2(weight: Weight, source: Path, watch: Watch, *, replace: bool) -
     with new_folder(weight, replace=replace) as folder:
         folder.rmdir()  # the converter makes it
         convert_checkpoint(source, folder)
+        _check_size(weight, source, folder)
         watch.check()
         files = {
             path.relative_to(folder).as_posix(): record(path)
@@ -81,6 +83,19 @@ def _import_sam2(weight: Weight, source: Path, watch: Watch, *, replace: bool) -
         }
         told = f"{source} ({record(source).sha256[:12]})"
         write_manifest(folder, Manifest(weight.name, told, weight.licence.name, files))
+
+
+def _check_size(weight: Weight, source: Path, folder: Path) -> None:
+    """Refuse one published size under the name of another."""
+    from napari_amodal.tabe.sam2_checkpoint import SIZES
+
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    encoder = config["vision_config"]["backbone_config"]
+    found = (encoder["hidden_size"], tuple(encoder["blocks_per_stage"]))
+    for size in SIZES:
+        name = f"sam2.1-{size.name}"
+        if found == (size.width, size.blocks) and name != weight.name:
+            raise CallError(f"{source} is of the size {size.name}: import it as {name}")
 
 
 def _check_torch(name: str) -> None:

@@ -26,7 +26,7 @@ from qtpy.QtWidgets import (
 from napari_amodal.errors import Cancelled, InputError
 from napari_amodal.progress import Watch
 from napari_amodal.tabe.weight_import import import_weight
-from napari_amodal.weights.catalogue import HubSource, Weight, size_told
+from napari_amodal.weights.catalogue import CATALOGUE, HubSource, Weight, find_weight, size_told
 from napari_amodal.weights.fetch import check_fetchable, fetch
 from napari_amodal.weights.store import Holding, check, folders, holding, holdings, why_not
 from napari_amodal.widgets.background_job import BackgroundJob
@@ -109,8 +109,8 @@ class WeightsDialog(QWidget):
     @property
     def chosen(self) -> Weight:
         """The weight that is chosen in the list."""
-        item = self.list.currentItem() or self.list.topLevelItem(0)
-        return holding(item.text(0)).weight
+        item = self.list.currentItem()
+        return find_weight(item.text(0)) if item is not None else next(iter(CATALOGUE.values()))
 
     def choose(self, name: str) -> None:
         """Choose a weight by name."""
@@ -233,7 +233,7 @@ class WeightsDialog(QWidget):
             self.status.setText(f"{type(job.error).__name__}: {job.error}")
             notification_manager.receive_error(type(job.error), job.error, job.error.__traceback__)
 
-    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 (Qt)
+    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802 (Qt)
         """A job ends with the window."""
         self._on_cancel()
         self._timer.stop()
