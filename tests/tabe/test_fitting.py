@@ -13,7 +13,6 @@ pytest.importorskip("diffusers", reason="the networks need napari-amodal[gpu]")
 from tiny import write_cococo, write_stable_diffusion  # noqa: E402
 
 from napari_amodal.errors import InputError  # noqa: E402
-from napari_amodal.progress import Watch  # noqa: E402
 from napari_amodal.tabe.canvas import CanvasFrames  # noqa: E402
 from napari_amodal.tabe.diffusion import Diffusion, load_diffusion  # noqa: E402
 from napari_amodal.tabe.fitting import Fitting, fit  # noqa: E402
@@ -58,7 +57,7 @@ def test_a_fit_trains_the_adaptation_alone_and_repeats(
         fitting = Fitting(load_diffusion(*files, CPU, torch.float32), pool)
         frozen = fitting.diffusion.unet.conv_in.weight.clone()
         before = trained(fitting)
-        fit(fitting, steps=2, seed=42, watch=Watch(), done=0, total=2)
+        fit(fitting, steps=2, seed=42, on_step=lambda: None)
         assert not torch.equal(trained(fitting), before)
         assert torch.equal(fitting.diffusion.unet.conv_in.weight, frozen)
         found.append(trained(fitting))
@@ -69,19 +68,23 @@ def test_checkpointing_changes_nothing(files: tuple[Path, Path], pool: TrainingP
     gradients = []
     for checkpointing in (False, True):
         torch.manual_seed(7)
-        fitting = Fitting(load_diffusion(*files, CPU, torch.float32), pool, checkpointing=checkpointing)
+        fitting = Fitting(
+            load_diffusion(*files, CPU, torch.float32), pool, checkpointing=checkpointing
+        )
         fitting.inputs.fill(next(samples(pool, 3)))
         for network in (fitting.diffusion.unet, fitting.diffusion.text_encoder):
             network.train()
         fitting._loss().backward()
-        gradients.append(torch.cat([m.grad.flatten() for m in fitting.trained if m.grad is not None]))
+        gradients.append(
+            torch.cat([m.grad.flatten() for m in fitting.trained if m.grad is not None])
+        )
     assert gradients[0].abs().max() > 0
     torch.testing.assert_close(*gradients)
 
 
 def test_merging_keeps_what_was_fitted(diffusion: Diffusion, pool: TrainingPool) -> None:
     fitting = Fitting(diffusion, pool)
-    fit(fitting, steps=1, seed=1, watch=Watch(), done=0, total=1)
+    fit(fitting, steps=1, seed=1, on_step=lambda: None)
     layers = [m for m in diffusion.unet.modules() if isinstance(m, LoRALinear)]
     x = torch.randn(3, layers[0].frozen.in_features)
     expected = layers[0](x)

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_amodal.progress import Watch
 from napari_amodal.tabe.diffusion import LATENT_STRIDE, Diffusion, as_pictures
 from napari_amodal.tabe.lora import Dropout, adapt
 from napari_amodal.tabe.noise import Solver
@@ -131,19 +130,13 @@ def _video(frames: Tensor) -> Tensor:
     return frames.transpose(0, 1).unsqueeze(0)
 
 
-def fit(
-    fitting: Fitting, steps: int, seed: int, watch: Watch, done: int, total: int
-) -> None:
+def fit(fitting: Fitting, steps: int, seed: int, on_step: Callable[[], None]) -> None:
     """Fit for a number of steps; on a CUDA device the step is captured once and replayed.
 
     Parameters
     ----------
-    done, total : int
-        Steps of the whole stage before this fit, and in all, for the progress.
-
-    Raises
-    ------
-    Cancelled
+    on_step : callable
+        Called after each step; what it raises ends the fit.
     """
     device = fitting.diffusion.device
     on_card = device.type == "cuda"
@@ -157,7 +150,7 @@ def fit(
             step()
             if on_card:
                 torch.cuda.current_stream(device).synchronize()
-            watch.step(done + index + 1, total)
+            on_step()
 
 
 def _ahead(drawn: Iterator[Sample]) -> Iterator[Sample]:

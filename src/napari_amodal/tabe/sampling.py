@@ -137,7 +137,9 @@ def _captured(
     return replay
 
 
-def composed(generated: NDArray[np.uint8], frames: CanvasFrames, whole: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def composed(
+    generated: NDArray[np.uint8], frames: CanvasFrames, whole: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
     """The generated video, with the real object on white in the frames where nothing is hidden."""
     return np.where(whole[:, None, None, None], frames.pixels, generated)
 

@@ -1,0 +1,299 @@
+"""From a clip's visible masks to amodal hypotheses with the video diffusion model.
+
+Source: TABE (reference page, sections 5 to 9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_amodal.clip import Clip, clip_from_array
+from napari_amodal.errors import InputError
+from napari_amodal.levels import NO_UP_TO, FrameOcclusion, OcclusionLevel
+from napari_amodal.masks import Mask, MaskStack, iou
+from napari_amodal.progress import FrameMask, Watch
+from napari_amodal.stages import Hypothesis, Occlusion, Query, VisibleTrack
+from napari_amodal.tabe.canvas import Canvas, CanvasFrames, canvas_for, outpainting_frames
+from napari_amodal.tabe.chunks import chunks_of
+from napari_amodal.tabe.device import choose_device
+from napari_amodal.tabe.diffusion import Diffusion, load_diffusion
+from napari_amodal.tabe.diffusion_completer import COCOCO, STABLE_DIFFUSION, DiffusionSettings
+from napari_amodal.tabe.fit_cache import fit_key, keep_fit, read_fit
+from napari_amodal.tabe.fitting import Fitting, fit
+from napari_amodal.tabe.lora import merge
+from napari_amodal.tabe.noise import Solver
+from napari_amodal.tabe.sam2_network import Sam2Network
+from napari_amodal.tabe.sampling import Sampling, composed, conditions_of, sample
+from napari_amodal.tabe.training_samples import starting_frames, training_pool
+from napari_amodal.weights import require
+
+#: Cards with less memory than this fit the model with activations computed twice.
+SMALL_CARD = 16 * 2**30
+
+#: What steps cost beside each other, for the progress: fitting, sampling, reading out a frame.
+_FIT_COST, _SAMPLE_COST, _READ_COST = 2, 5, 1
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One object and what is known of it."""
+
+    clip: Clip
+    object_id: int
+    truth: dict[int, Mask]
+    visible: MaskStack
+    occlusion: Occlusion
+    frames: tuple[FrameOcclusion, ...]
+    settings: DiffusionSettings
+
+    @property
+    def levels(self) -> tuple[OcclusionLevel, ...]:
+        return tuple(frame.level for frame in self.frames)
+
+    @property
+    def whole(self) -> frozenset[int]:
+        """Frames of which nothing is to be generated: unhidden, or drawn by the annotator."""
+        return frozenset(
+            t
+            for t, level in enumerate(self.levels)
+            if level is OcclusionLevel.NO_OCCLUSION or t in self.truth
+        )
+
+    def hidden_chunks(self) -> tuple[range, ...]:
+        """The chunks in which there is something to generate."""
+        return tuple(c for c in chunks_of(self.levels) if not self.whole.issuperset(c))
+
+
+class _Steps:
+    """Counts what is done of an object's work."""
+
+    def __init__(self, watch: Watch, total: int) -> None:
+        self.watch, self.total, self.done = watch, total, 0
+
+    def add(self, cost: int, mask: FrameMask | None = None) -> None:
+        self.done += cost
+        self.watch.step(self.done, self.total, mask)
+
+
+def complete_object(
+    clip: Clip,
+    object_id: int,
+    query: Query,
+    track: VisibleTrack,
+    occlusion: Occlusion,
+    settings: DiffusionSettings,
+    watch: Watch,
+) -> tuple[Hypothesis, ...]:
+    """Amodal hypotheses of one object, best first.
+
+    Raises
+    ------
+    InputError
+        No frame shows the object nearly whole, so that there is nothing to fit the model to.
+    Cancelled
+    """
+    truth = dict(query.amodal)
+    frames = _with_truth(occlusion.frames, track.masks, truth)
+    task = _Task(clip, object_id, truth, track.masks, occlusion, frames, settings)
+    chunks = task.hidden_chunks()
+    if not chunks:
+        return (Hypothesis(_united(task, {}), 1.0),)
+    steps = _Steps(watch, _total(settings, chunks))
+    diffusion = _fitted(task, steps)
+    canvas = canvas_for(clip, occlusion.boxes, settings.size)
+    reader = Sam2Network(require(settings.readout), diffusion.device)
+    parts: list[dict[int, tuple[int, Mask]]] = [{} for _ in range(settings.hypotheses)]
+    for chunk in chunks:
+        given = _given(task, chunk, canvas)
+        for number, masks in enumerate(
+            _generated(task, chunk, given, canvas, diffusion, reader, steps)
+        ):
+            _keep_central(parts[number], chunk, masks)
+            for frame, mask in zip(chunk, masks, strict=True):
+                shown = FrameMask("amodal", object_id, frame, mask | task.visible[frame])
+                steps.add(0, shown if number == 0 and frame not in task.whole else None)
+    stacks = [_united(task, {t: mask for t, (_, mask) in part.items()}) for part in parts]
+    return _ranked(stacks)
+
+
+def _with_truth(
+    frames: Sequence[FrameOcclusion], visible: MaskStack, truth: dict[int, Mask]
+) -> tuple[FrameOcclusion, ...]:
+    """Frames whose amodal mask the annotator drew, and which it shows whole, count as unoccluded."""
+    known = list(frames)
+    for frame, mask in truth.items():
+        hidden = np.count_nonzero(mask & ~visible[frame])
+        if mask.any() and hidden <= NO_UP_TO * np.count_nonzero(mask):
+            known[frame] = FrameOcclusion(OcclusionLevel.NO_OCCLUSION, 0.0)
+    return tuple(known)
+
+
+def _total(settings: DiffusionSettings, chunks: Sequence[range]) -> int:
+    frames = sum(len(chunk) for chunk in chunks)
+    per_video = settings.sampling_steps * len(chunks) * _SAMPLE_COST + frames * _READ_COST
+    return settings.fit_steps * _FIT_COST + settings.hypotheses * per_video
+
+
+def _fitted(task: _Task, steps: _Steps) -> Diffusion:
+    """The diffusion model, fitted to the clip and with the fit merged into its weights."""
+    settings = task.settings
+    starts = starting_frames(task.frames, task.visible)
+    if not starts:
+        raise InputError(
+            f"no frame shows object {task.object_id} nearly whole (less than a tenth hidden): draw "
+            "its amodal mask where it is least hidden, or take another completer"
+        )
+    device = choose_device(settings.device)
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    folder, unet = require(STABLE_DIFFUSION), require(COCOCO)
+    diffusion = load_diffusion(folder, unet, device, dtype)
+    steps.watch.check()
+    if settings.fit_steps == 0:
+        return diffusion
+    pool = training_pool(task.clip, task.visible, task.frames, starts)
+    torch.manual_seed(settings.seed)
+    fitting = Fitting(diffusion, pool, checkpointing=_saves_memory(settings, device))
+    identity = (settings.fit_steps, settings.seed, _identity(unet), _identity(folder))
+    key = fit_key(pool, *identity, device.type)
+    kept = read_fit(key)
+    if kept is None:
+        begun = steps.done
+        fit(fitting, settings.fit_steps, settings.seed, lambda: steps.add(_FIT_COST))
+        assert steps.done == begun + settings.fit_steps * _FIT_COST
+        keep_fit(key, fitting.trained)
+    else:
+        for matrix, found in zip(fitting.trained, kept, strict=True):
+            matrix.data.copy_(found)
+        steps.add(settings.fit_steps * _FIT_COST)
+    merge(diffusion.unet)
+    merge(diffusion.text_encoder)
+    return diffusion
+
+
+def _saves_memory(settings: DiffusionSettings, device: torch.device) -> bool:
+    if settings.memory != "auto" or device.type != "cuda":
+        return settings.memory == "low"
+    return torch.cuda.get_device_properties(device).total_memory < SMALL_CARD
+
+
+def _identity(path: object) -> str:
+    """What tells a file or folder of weights from another without reading all of it."""
+    from pathlib import Path
+
+    found = Path(str(path))
+    files = sorted(found.rglob("*")) if found.is_dir() else [found]
+    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return repr(stats)
+
+
+def _given(task: _Task, chunk: range, canvas: Canvas) -> CanvasFrames:
+    return outpainting_frames(
+        task.clip,
+        chunk,
+        canvas,
+        task.visible,
+        task.occlusion.hiders,
+        task.occlusion.boxes,
+        task.whole,
+    )
+
+
+def _generated(
+    task: _Task,
+    chunk: range,
+    given: CanvasFrames,
+    canvas: Canvas,
+    diffusion: Diffusion,
+    reader: Sam2Network,
+    steps: _Steps,
+) -> Iterator[list[Mask]]:
+    """For each hypothesis, the amodal masks of a chunk's frames, bool ``(H, W)``."""
+    settings = task.settings
+    sampling = Sampling(settings.sampling_steps, settings.guidance, Solver(settings.solver))
+    conditions = conditions_of(diffusion, given, settings.seed)
+    whole = np.array([frame in task.whole for frame in chunk])
+    for number in range(settings.hypotheses):
+        latents = sample(
+            diffusion,
+            conditions,
+            sampling,
+            settings.seed + number,
+            lambda: steps.add(_SAMPLE_COST),
+        )
+        video = composed(diffusion.decode(latents), given, whole)
+        masks = read_out(reader, video, given.visible, lambda: steps.add(_READ_COST))
+        yield [canvas.take_back(mask) for mask in masks]
+
+
+def read_out(
+    reader: Sam2Network,
+    video: NDArray[np.uint8],
+    visible: NDArray[np.bool_],
+    on_frame: Callable[[], None],
+) -> list[Mask]:
+    """Amodal masks on the canvas: SAM 2 follows the object through a generated video.
+
+    It is prompted by the visible mask of the first frame that has one (section 9).
+
+    Parameters
+    ----------
+    video : ndarray
+        uint8 ``(T, S, S, 3)``.
+    visible : ndarray
+        bool ``(T, S, S)``.
+    """
+    seen = np.flatnonzero(visible.any(axis=(1, 2)))
+    masks = [np.zeros(video.shape[1:3], np.bool_)] * len(video)
+    if seen.size == 0:
+        return masks
+    first = int(seen[0])
+    query = Query({first: visible[first]})
+    for found in reader.track(clip_from_array(video), {1: query}):
+        masks[found.frame] = found.mask
+        on_frame()
+    return masks
+
+
+def _keep_central(kept: dict[int, tuple[int, Mask]], chunk: range, masks: Sequence[Mask]) -> None:
+    """Of a frame that two chunks share, keep the mask from where it lies further inside."""
+    for frame, mask in zip(chunk, masks, strict=True):
+        inside = min(frame - chunk.start, chunk.stop - 1 - frame)
+        if frame not in kept or inside > kept[frame][0]:
+            kept[frame] = (inside, mask)
+
+
+def _united(task: _Task, generated: dict[int, Mask]) -> MaskStack:
+    """The amodal masks: what was generated, with what is seen; the annotator's own as they are."""
+
+    def masks() -> Iterator[Mask]:
+        for frame in range(len(task.clip)):
+            if frame in task.truth:
+                yield task.truth[frame]
+            elif frame in task.whole or frame not in generated:
+                yield task.visible[frame]
+            else:
+                yield generated[frame] | task.visible[frame]
+
+    return MaskStack(masks(), task.clip.height, task.clip.width)
+
+
+def _ranked(stacks: Sequence[MaskStack]) -> tuple[Hypothesis, ...]:
+    """Hypotheses by how well they agree with the others: the mean IoU with each, best first."""
+    scores = np.ones(len(stacks))
+    for index, stack in enumerate(stacks):
+        others = [other for other in stacks if other is not stack]
+        if others:
+            scores[index] = np.mean([_agreement(stack, other) for other in others])
+    order = sorted(range(len(stacks)), key=lambda index: -scores[index])
+    return tuple(Hypothesis(stacks[index], float(scores[index])) for index in order)
+
+
+def _agreement(first: MaskStack, second: MaskStack) -> float:
+    """Mean IoU over the frames in which they differ or are not empty; 1 where there is none."""
+    frames = [t for t in range(len(first)) if first.boxes[t] or second.boxes[t]]
+    return float(np.mean([iou(first[t], second[t]) for t in frames])) if frames else 1.0

@@ -1,0 +1,129 @@
+"""The completer of the TABE engine: a video diffusion model, fitted to the clip, outpaints the object.
+
+The stage itself imports no network; what it needs of torch is imported when it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import ClassVar, Literal
+
+from napari_amodal.clip import Clip
+from napari_amodal.progress import Watch
+from napari_amodal.stages import Hypothesis, Occlusion, Query, VisibleTrack
+from napari_amodal.weights import locate
+
+STABLE_DIFFUSION = "stable-diffusion-inpainting"
+COCOCO = "cococo"
+
+
+@dataclass(frozen=True)
+class DiffusionSettings:
+    """Settings of the completer; the defaults are the published ones (reference page, 7 and 8)."""
+
+    hypotheses: int = field(
+        default=5,
+        metadata={
+            "label": "Hypotheses",
+            "help": "How many videos are generated; each gives amodal masks of its own.",
+            "min": 1,
+            "max": 20,
+            "step": 1,
+        },
+    )
+    fit_steps: int = field(
+        default=500,
+        metadata={
+            "label": "Fitting steps",
+            "help": "Steps that fit the model to the clip. A fit is kept for the next run.",
+            "min": 0,
+            "max": 2000,
+            "step": 50,
+        },
+    )
+    sampling_steps: int = field(
+        default=50,
+        metadata={
+            "label": "Sampling steps",
+            "help": "Steps from noise to video.",
+            "min": 1,
+            "max": 200,
+            "step": 5,
+        },
+    )
+    solver: Literal["ddim", "dpm"] = field(
+        default="ddim",
+        metadata={
+            "label": "Solver",
+            "help": "ddim is the published one; dpm needs fewer steps for the same error.",
+        },
+    )
+    guidance: float = field(
+        default=20.0,
+        metadata={
+            "label": "Guidance",
+            "help": "How strongly the fitted prompt steers the video.",
+            "min": 1.0,
+            "max": 30.0,
+            "step": 0.5,
+        },
+    )
+    seed: int = field(
+        default=42,
+        metadata={"label": "Seed", "help": "The same seed gives the same masks.", "min": 0},
+    )
+    memory: Literal["auto", "low", "normal"] = "auto"
+    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
+    readout: str = "sam2.1-large"
+    size: int = 512
+
+
+class DiffusionCompleter:
+    """Generates the whole object in every frame and reads its mask off the video."""
+
+    settings_type: ClassVar[type] = DiffusionSettings
+    title: ClassVar[str] = "Generating hidden parts"
+    seconds_per_frame: ClassVar[float] = 4.0
+
+    def __init__(self, settings: DiffusionSettings) -> None:
+        self.settings = settings
+
+    @classmethod
+    def missing(cls) -> tuple[str, ...]:
+        """What is not here: the networks' packages, or weights."""
+        packages = tuple(
+            name for name in ("torch", "diffusers", "transformers") if find_spec(name) is None
+        )
+        if packages:
+            return (f"{', '.join(packages)} not installed: pip install 'napari-amodal[gpu]'",)
+        return tuple(
+            f"the weights {name!r} are not here: napari-amodal weights {verb} {name}"
+            for name, verb in ((STABLE_DIFFUSION, "fetch"), (COCOCO, "import"))
+            if locate(name) is None
+        )
+
+    def complete(
+        self,
+        clip: Clip,
+        queries: Mapping[int, Query],
+        tracks: Mapping[int, VisibleTrack],
+        occlusions: Mapping[int, Occlusion],
+        watch: Watch,
+    ) -> Mapping[int, tuple[Hypothesis, ...]]:
+        """See `napari_amodal.stages.Completer`."""
+        from napari_amodal.tabe.completion import complete_object
+
+        return {
+            object_id: complete_object(
+                clip,
+                object_id,
+                query,
+                tracks[object_id],
+                occlusions[object_id],
+                self.settings,
+                watch,
+            )
+            for object_id, query in queries.items()
+        }
