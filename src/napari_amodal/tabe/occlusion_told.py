@@ -11,6 +11,7 @@ from napari_amodal.levels import FrameOcclusion, OcclusionLevel, level_of
 from napari_amodal.masks import Mask, MaskStack
 from napari_amodal.stages import Occlusion
 from napari_amodal.tabe.amodal_boxes import amodal_box
+from napari_amodal.tabe.occlusion_contact import adjoining
 from napari_amodal.tabe.occlusion_leaving import frames_gone
 
 #: Hiders are told this far around the amodal box, as a share of its longer side.
@@ -95,7 +96,8 @@ def _hidden_and_hiders(whole: Mask, visible: Mask, nearer: Mask) -> tuple[Mask, 
     if not visible.any():
         return missing, nearer | missing
     size = float(np.sqrt(np.count_nonzero(whole | visible)))
-    return hidden_part(missing & nearer, np.zeros_like(missing), size), nearer
+    hidden = hidden_part(missing & nearer, np.zeros_like(missing), size)
+    return adjoining(hidden, visible, size), nearer
 
 
 def _margin(box: Box) -> int:
