@@ -19,6 +19,7 @@ from napari_amodal.errors import InputError
 from napari_amodal.tabe.unet import CoCoCoUNet
 from napari_amodal.tabe.unet_file import load_unet
 from napari_amodal.tabe.vae import load_vae
+from napari_amodal.weights import variant
 
 PROMPT = "a video of sks"
 NEGATIVE_PROMPT = ""
@@ -109,10 +110,13 @@ def load_diffusion(
     try:
         vae = load_vae(stable_diffusion, device, dtype)
         encoder = CLIPTextModel.from_pretrained(
-            stable_diffusion, subfolder="text_encoder", dtype=dtype, local_files_only=True
+            stable_diffusion / "text_encoder",
+            variant=variant(stable_diffusion / "text_encoder"),
+            dtype=dtype,
+            local_files_only=True,
         )
         tokenizer = CLIPTokenizer.from_pretrained(
-            stable_diffusion, subfolder="tokenizer", local_files_only=True
+            stable_diffusion / "tokenizer", local_files_only=True
         )
     except (OSError, ValueError) as error:
         raise InputError(

@@ -10,6 +10,7 @@ from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
 from napari_amodal.tabe.layers import normed_maps
+from napari_amodal.weights import variant
 
 
 class _NormAndSiLU(nn.Module):
@@ -32,7 +33,10 @@ def load_vae(folder: Path, device: torch.device, dtype: torch.dtype) -> Autoenco
         There is none, or it is something else.
     """
     vae = AutoencoderKL.from_pretrained(
-        folder, subfolder="vae", torch_dtype=dtype, local_files_only=True
+        folder / "vae",
+        variant=variant(folder / "vae"),
+        torch_dtype=dtype,
+        local_files_only=True,
     )
     fuse_norms(vae)
     return vae.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
