@@ -2,9 +2,10 @@
 
     python benchmarks/occlusion.py ../shared [--clips FOLDER] [--only NAME]
 
-Given the true visible masks and the clips' own depth/. Two tables: each clip, and the means where
+Given the true visible masks and the clips' own depth/. Two tables: each clip, and all clips where
 depth or masks are disturbed. Boxes are compared within the frame, over frames that are not
-NO_OCCLUSION and have an amodal mask.
+NO_OCCLUSION and have an amodal mask; levels over all frames. The row "mean" is over clips, the row
+"all frames" over the frames of all clips together.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class Figures:
     box: float
     amount_error: float
     milliseconds: float
+    occluded: int
 
 
 #: Depth of the object in the clips' own maps.
@@ -186,7 +188,8 @@ def figures(truth: Truth, found: Occlusion, milliseconds: float) -> Figures:
             inside = box.clipped(truth.visible.height, truth.visible.width) if box else None
             overlaps.append(inside.iou(whole) if inside else 0.0)
     box_iou = float(np.mean(overlaps)) if overlaps else float("nan")
-    return Figures(float(np.mean(right)), box_iou, float(np.mean(errors)), milliseconds)
+    error = float(np.mean(errors))
+    return Figures(float(np.mean(right)), box_iou, error, milliseconds, len(overlaps))
 
 
 def print_clips(truths: Sequence[Truth], published: Mapping[str, Mapping[str, float]]) -> None:
@@ -194,19 +197,29 @@ def print_clips(truths: Sequence[Truth], published: Mapping[str, Mapping[str, fl
     for column in ("level", "box IoU", "level, published", "box IoU, published", "amount, off by"):
         table.add_column(column, justify="right")
     table.add_column("CPU ms a frame", justify="right")
-    rows = []
+    rows, occluded = [], []
     for truth in truths:
         mine, theirs = measure(truth, DISTURBANCES[0]), published.get(truth.name, {})
         old = [theirs.get("level_accuracy", np.nan), theirs.get("occluded_box_iou", np.nan)]
         rows.append([mine.level, mine.box, *old, mine.amount_error, mine.milliseconds])
+        occluded.append(mine.occluded)
         table.add_row(truth.name, *_cells(rows[-1]))
+    frames = [len(truth.visible) for truth in truths]
+    values = np.nan_to_num(np.transpose(rows))
+    pooled = [
+        np.average(column, weights=occluded if number in (1, 3) else frames)
+        for number, column in enumerate(values)
+    ]
     table.add_section()
     table.add_row("mean", *_cells(np.nanmean(rows, axis=0)))
+    table.add_row("all frames", *_cells(pooled))
     Console(width=120).print(table)
 
 
 def print_disturbed(truths: Sequence[Truth]) -> None:
-    table = Table("input", title="Means where the input is disturbed (the query frame's mask is not)")
+    table = Table(
+        "input", title="Means where the input is disturbed (the query frame's mask is not)"
+    )
     for column in ("level", "lowest", "box IoU", "lowest", "amount, off by"):
         table.add_column(column, justify="right")
     ways: dict[str, Callable[[Truth], Disturbance]] = {

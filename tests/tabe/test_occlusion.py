@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_amodal.boxes import Box, box_of
 from napari_amodal.clip import Clip, clip_from_array
-from napari_amodal.errors import Cancelled
+from napari_amodal.errors import CallError, Cancelled
 from napari_amodal.formats.tabe51 import full_stack, read_tabe51
 from napari_amodal.levels import OcclusionLevel, level_of
 from napari_amodal.masks import Mask, MaskStack
@@ -263,6 +263,19 @@ def test_a_clicked_frame_is_fully_visible_too() -> None:
     reasoner = DepthReasoner(DepthSettings(), Maps(scene.depth))
     found = reasoner.reason(scene.clip, {1: query}, {1: scene.track()}, Watch())[1]
     assert levels_of(found)[2] is NO
+
+
+def test_without_given_depth_the_missing_network_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = composed([60.0], (90, 120))
+    query = Query({0: scene.visible[0]})
+    for setting, said in (("", "depth-anything-v2-base"), (str(tmp_path / "none"), "none")):
+        for variable in ("NAPARI_AMODAL_WEIGHTS", "HF_HOME", "HF_HUB_CACHE"):
+            monkeypatch.setenv(variable, str(tmp_path))
+        reasoner = DepthReasoner(DepthSettings(weights=setting))
+        with pytest.raises(CallError, match=said):
+            reasoner.reason(scene.clip, {1: query}, {1: scene.track()}, Watch())
 
 
 def test_it_stops_when_it_is_cancelled() -> None:

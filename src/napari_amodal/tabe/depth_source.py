@@ -45,7 +45,7 @@ class DepthFolder:
 
     @classmethod
     def of(cls, clip: Clip) -> DepthFolder | None:
-        """The folder ``depth/`` beside the frames of a clip in the TABE-51 layout, if it has one."""
+        """The folder ``depth/`` of a clip in the TABE-51 layout, if it has one."""
         if clip.source is None:
             return None
         folder = clip.source / DEPTH
@@ -63,8 +63,8 @@ class DepthFolder:
         files = image_files(self._folder)
         if len(files) != len(clip):
             raise InputError(
-                f"{shown(self._folder)} holds {len(files)} depth maps, the clip {len(clip)} frames: "
-                "remove the folder, or add the maps that are missing"
+                f"{shown(self._folder)} holds {len(files)} depth maps, the clip {len(clip)} "
+                "frames: remove the folder, or add the maps that are missing"
             )
         for path in files:
             watch.check()

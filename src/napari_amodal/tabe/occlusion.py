@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar, Literal
 
 from napari_amodal.clip import Clip
 from napari_amodal.draft.motion import ClipMotion, measure_motion
 from napari_amodal.draft.occlusion import clear_frames
 from napari_amodal.draft.regions import search_regions
 from napari_amodal.draft.trajectory import Scene, joined
+from napari_amodal.errors import CallError
 from napari_amodal.masks import MaskStack
 from napari_amodal.progress import Watch
 from napari_amodal.stages import Occlusion, Query, VisibleTrack
@@ -24,12 +27,39 @@ from napari_amodal.tabe.depth_source import DepthFolder, DepthSource
 from napari_amodal.tabe.occlusion_hiders import find_hiders
 from napari_amodal.tabe.occlusion_sides import knowing_sides
 from napari_amodal.tabe.occlusion_told import Told
+from napari_amodal.weights import require
 
 
 @dataclass(frozen=True)
 class DepthSettings:
     """Settings of the depth reasoner."""
 
+    given: bool = field(
+        default=True,
+        metadata={
+            "label": "use given depth",
+            "help": "Read the depth maps of the clip's own folder depth/, where it has one, "
+            "instead of computing them",
+        },
+    )
+    size: Literal["small", "base", "large"] = field(
+        default="base",
+        metadata={
+            "label": "network",
+            "help": "Which of Depth Anything V2's networks; the larger ones are better and slower",
+        },
+    )
+    weights: str = field(
+        default="",
+        metadata={
+            "label": "own weights",
+            "help": "A folder in transformers' layout to use instead",
+        },
+    )
+    device: Literal["auto", "cuda", "mps", "cpu"] = field(
+        default="auto",
+        metadata={"label": "device", "help": "Where the network runs"},
+    )
     detail: int = field(
         default=128,
         metadata={
@@ -55,7 +85,7 @@ class DepthReasoner:
 
     settings_type: ClassVar[type] = DepthSettings
     title: ClassVar[str] = "Finding what hides it"
-    seconds_per_frame: ClassVar[float] = 0.05
+    seconds_per_frame: ClassVar[float] = 1.5
 
     def __init__(self, settings: DepthSettings, source: DepthSource | None = None) -> None:
         self._settings = settings
@@ -63,7 +93,10 @@ class DepthReasoner:
 
     @classmethod
     def missing(cls) -> tuple[str, ...]:
-        return ()
+        lacking = [name for name in ("torch", "transformers") if find_spec(name) is None]
+        if not lacking:
+            return ()
+        return (f"{' and '.join(lacking)}: pip install 'napari-amodal[gpu]'",)
 
     def reason(
         self,
@@ -72,7 +105,16 @@ class DepthReasoner:
         tracks: Mapping[int, VisibleTrack],
         watch: Watch,
     ) -> Mapping[int, Occlusion]:
-        """Level, amodal box and hiders of each object; reads the frames once, and their depth."""
+        """Level, amodal box and hiders of each object; reads the frames once, and their depth.
+
+        Raises
+        ------
+        CallError
+            The network is needed, and its weights or the device are not here.
+        InputError
+            The weights or the given depth maps cannot be used.
+        """
+        source = self._depth(clip)
         steps = len(clip) * (2 + 2 * len(queries))
         visible = {object_id: tracks[object_id].masks for object_id in queries}
         motion = measure_motion(clip, visible, watch, (0, steps))
@@ -84,8 +126,7 @@ class DepthReasoner:
             )
             for object_id, masks in visible.items()
         }
-        maps = self._depth(clip).maps(clip, watch)
-        hiders = find_hiders(maps, visible, regions, watch, (len(clip), steps))
+        hiders = find_hiders(source.maps(clip, watch), visible, regions, watch, (len(clip), steps))
         found = {}
         for number, (object_id, query) in enumerate(queries.items()):
             scene = _scene(query, tracks[object_id], hiders[object_id], motion, object_id)
@@ -94,9 +135,25 @@ class DepthReasoner:
         return found
 
     def _depth(self, clip: Clip) -> DepthSource:
-        source = self._source or DepthFolder.of(clip)
-        assert source is not None
-        return source
+        if self._source is not None:
+            return self._source
+        folder = DepthFolder.of(clip) if self._settings.given else None
+        return folder or self._network()
+
+    def _network(self) -> DepthSource:
+        weights = self._weights()
+        from napari_amodal.tabe.depth import DepthModel, DepthNetwork
+        from napari_amodal.tabe.device import choose_device
+
+        return DepthNetwork(DepthModel(weights, choose_device(self._settings.device)))
+
+    def _weights(self) -> Path:
+        if not self._settings.weights:
+            return require(f"depth-anything-v2-{self._settings.size}")
+        own = Path(self._settings.weights).expanduser()
+        if not own.exists():
+            raise CallError(f"the weights of Depth Anything are not there: {own}")
+        return own
 
     def _carry(
         self, scene: Scene, clear: frozenset[int], watch: Watch, steps: tuple[int, int]

@@ -73,9 +73,7 @@ def _small(view: DepthView) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(view.depth, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def scale_and_shift(
-    before: NDArray[np.float32], after: NDArray[np.float32]
-) -> tuple[float, float]:
+def scale_and_shift(before: NDArray[np.float32], after: NDArray[np.float32]) -> tuple[float, float]:
     """Scale and shift that take the depths of one frame to those of the next.
 
     Least squares over all pixels, then over those that agree best, half of them: what moves or

@@ -28,6 +28,8 @@ _NOISE_STEPS = 3.0
 _OUTLINE = 2
 #: The object's depth at a point is the mean over a window of this share of its size.
 _LOCAL = 0.5
+#: Slopes over fewer pixels than this are not believed.
+_SOFT = 4.0
 #: Smaller patches are noise, as a share of the object's area, and in pixels.
 _SPECK_SHARE = 0.001
 _SPECK = 6
@@ -98,9 +100,10 @@ def nearer_than_object(view: DepthView, seen: Mask, around: Box) -> Mask:
         Bool, of the size of `around`; never set on the object.
     """
     depth, part = view.depth[around.slices], seen[around.slices]
-    inner = _inner(part).astype(np.float32)
+    inner = _inner(part)
+    plane = _plane(depth, inner)
     size = float(np.sqrt(np.count_nonzero(part)))
-    reference = _local_mean(depth, inner, _LOCAL * size)
+    reference = plane + _local_mean(depth - plane, inner.astype(np.float32), _LOCAL * size)
     return _without_specks((depth > reference + _step(view)) & ~part, part)
 
 
@@ -118,6 +121,23 @@ def _inner(seen: Mask) -> Mask:
     element = np.ones((2 * _OUTLINE + 1,) * 2, np.uint8)
     inner = cv2.erode(seen.view(np.uint8), element, borderValue=1) > 0
     return inner if inner.any() else seen
+
+
+def _plane(depth: NDArray[np.float32], inner: Mask) -> NDArray[np.float32]:
+    """The plane through the object's depths, kept within their range.
+
+    The inverse depth of a plane is linear in the image, whatever the scale and shift.
+    """
+    rows, columns = np.nonzero(inner)
+    values = depth[inner]
+    places = np.stack([rows, columns], axis=1).astype(np.float32)
+    middle = places.mean(axis=0)
+    spread = (places - middle).T @ (places - middle) / len(places) + _SOFT**2 * np.eye(2)
+    slopes = np.linalg.solve(spread, (places - middle).T @ (values - values.mean()) / len(places))
+    y = np.arange(depth.shape[0], dtype=np.float32) - middle[0]
+    x = np.arange(depth.shape[1], dtype=np.float32) - middle[1]
+    plane = values.mean() + slopes[0] * y[:, None] + slopes[1] * x
+    return np.asarray(plane.clip(*np.percentile(values, (2, 98))), np.float32)
 
 
 def _local_mean(
@@ -139,7 +159,7 @@ def _local_mean(
 
 def _without_specks(nearer: Mask, seen: Mask) -> Mask:
     least = max(_SPECK, _SPECK_SHARE * np.count_nonzero(seen))
-    count, labels, figures, _ = cv2.connectedComponentsWithStats(nearer.view(np.uint8))
+    _, labels, figures, _ = cv2.connectedComponentsWithStats(nearer.view(np.uint8))
     kept = figures[:, cv2.CC_STAT_AREA] >= least
     kept[0] = False
     return np.asarray(kept[labels], np.bool_)

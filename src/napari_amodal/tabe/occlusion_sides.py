@@ -43,4 +43,4 @@ def _is_incomplete(shape: Shape) -> bool:
     inside = (shape.distance > 0).view(np.uint8)
     beside = (cv2.dilate(inside, np.ones((3, 3), np.uint8)) > 0) & (inside == 0)
     unknown = np.count_nonzero(beside & (shape.age >= NEVER - 1))
-    return unknown > _UNKNOWN_OUTLINE * np.count_nonzero(beside)
+    return bool(unknown > _UNKNOWN_OUTLINE * np.count_nonzero(beside))
