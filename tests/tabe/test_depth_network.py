@@ -53,7 +53,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.no_grad():
         # Random heads see no depth at all but for a bias: the last step cuts off below 0.
         model.head.conv3.bias.fill_(1.0)
-        for name, value in model.named_parameters():
+        for value in model.parameters():
             if value.ndim > 1:
                 value.normal_(0, 1 / value[0].numel() ** 0.5)
     model.save_pretrained(folder)

@@ -286,7 +286,7 @@ def test_it_is_found_by_name_without_importing_torch():
 
 
 def test_weights_that_are_not_there_are_named(clip, tmp_path):
-    with pytest.raises(CallError, match="are not there: .*nowhere"):
+    with pytest.raises(CallError, match=r"are not there: .*nowhere"):
         run_tracker(tmp_path / "nowhere", clip, {1: Query({0: disc(0)})})
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="cannot be loaded as SAM 2"):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,9 +14,9 @@ from torch.nn import functional as F
 from transformers import DepthAnythingForDepthEstimation
 
 from napari_amodal.clip import Clip, Frame
-from napari_amodal.errors import InputError
 from napari_amodal.progress import Watch
 from napari_amodal.tabe.depth_source import DepthMap
+from napari_amodal.tabe.pretrained import load_pretrained
 from napari_amodal.tabe.read_ahead import read_ahead
 
 #: ImageNet's mean and standard deviation, as the network was trained with.
@@ -45,7 +46,8 @@ class DepthModel:
     """
 
     def __init__(self, folder: Path, device: torch.device, batch: int = 4) -> None:
-        self._model = _load(folder).to(device)
+        model: Any = load_pretrained(DepthAnythingForDepthEstimation, folder, "Depth Anything")
+        self._model = model.to(device)
         self._device = device
         self._batch = batch
 
@@ -126,16 +128,3 @@ def _scaled(depth: Tensor) -> Tensor:
     low, high = depth.amin((1, 2), keepdim=True), depth.amax((1, 2), keepdim=True)
     spread = torch.where(high > low, high - low, math.inf)
     return ((depth - low) / spread * 255).to(torch.uint8)
-
-
-def _load(folder: Path) -> DepthAnythingForDepthEstimation:
-    try:
-        model, report = DepthAnythingForDepthEstimation.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"{folder} cannot be loaded as Depth Anything: {error}") from error
-    if report["missing_keys"]:
-        lacking = sorted(report["missing_keys"])
-        raise InputError(f"{folder} is not whole: it lacks {lacking[0]} (of {len(lacking)})")
-    return model.float().eval()

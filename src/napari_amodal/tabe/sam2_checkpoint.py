@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import Sam2VideoConfig, Sam2VideoModel
 
 from napari_amodal.errors import InputError
+from napari_amodal.tabe.pretrained import quiet
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ def convert_checkpoint(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
-        model.save_pretrained(beside)
+        with quiet():
+            model.save_pretrained(beside)
         beside.chmod(0o755)
         beside.rename(target)
     except BaseException:
@@ -134,7 +136,8 @@ def model_of_checkpoint(source: Path) -> Sam2VideoModel:
     renamed = _renamed(original)
     _check(source, renamed, model.state_dict())
     model.load_state_dict(renamed, assign=True)
-    return model.eval()
+    model.train(False)
+    return model
 
 
 def _read(source: Path) -> dict[str, Tensor]:
@@ -194,9 +197,9 @@ def _config(source: Path, original: dict[str, Tensor]) -> Sam2VideoConfig:
 def _renamed(original: dict[str, Tensor]) -> dict[str, Tensor]:
     """The parameters under transformers' names."""
     found = {_new_name(name): value for name, value in original.items()}
-    points = [found.pop(_POINTS.format(kind), None) for kind in range(4)]
-    if all(point is not None for point in points):
-        found["prompt_encoder.point_embed.weight"] = torch.cat(points)
+    points = [_POINTS.format(kind) for kind in range(4)]
+    if all(point in found for point in points):
+        found["prompt_encoder.point_embed.weight"] = torch.cat([found.pop(name) for name in points])
     shared = found.get("prompt_encoder.shared_embedding.positional_embedding")
     if shared is not None:
         found["shared_image_embedding.positional_embedding"] = shared.clone()

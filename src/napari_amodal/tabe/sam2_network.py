@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from transformers import Sam2VideoModel
 
 from napari_amodal.clip import Clip
-from napari_amodal.errors import InputError
 from napari_amodal.masks import Mask
 from napari_amodal.stages import Clicks, Query
+from napari_amodal.tabe.pretrained import load_pretrained
 from napari_amodal.tabe.read_ahead import read_ahead
 from napari_amodal.tabe.sam2_session import CurrentFrame, ObjectSession
 
@@ -61,11 +61,11 @@ class Sam2Network:
     """
 
     def __init__(self, weights: Path, device: torch.device, remembered: int = 16) -> None:
-        model = load_model(weights).to(device)
-        model.config.max_cond_frame_num = remembered
-        self._model = model
-        self._device = device
+        model: Any = load_model(weights)
         config = model.config
+        config.max_cond_frame_num = remembered
+        self._model = model.to(device)
+        self._device = device
         #: How many frames back the model looks, for masks and for pointers to the object.
         self._reach = max(config.num_maskmem, config.max_object_pointers_in_encoder) - 1
 
@@ -120,8 +120,7 @@ class Sam2Network:
         prompt = follower.prompts.get(frame)
         if prompt is not None and not isinstance(prompt, Clicks):
             return TrackedMask(follower.object_id, frame, prompt, 1.0)
-        size = (session.video_height, session.video_width)
-        mask = F.interpolate(logits.float(), size, mode="bilinear")[0, 0] > 0
+        mask = F.interpolate(logits.float(), session.frame_size, mode="bilinear")[0, 0] > 0
         return TrackedMask(follower.object_id, frame, mask.cpu().numpy(), confidence)
 
     @torch.inference_mode()
@@ -150,16 +149,7 @@ def load_model(weights: Path) -> Sam2VideoModel:
         from napari_amodal.tabe.sam2_checkpoint import model_of_checkpoint
 
         return model_of_checkpoint(weights)
-    try:
-        model, report = Sam2VideoModel.from_pretrained(
-            weights, local_files_only=True, use_safetensors=True, output_loading_info=True
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"{weights} cannot be loaded as SAM 2: {error}") from error
-    if report["missing_keys"]:
-        lacking = sorted(report["missing_keys"])
-        raise InputError(f"{weights} is not whole: it lacks {lacking[0]} (of {len(lacking)})")
-    return model.float().eval()
+    return load_pretrained(Sam2VideoModel, weights, "SAM 2")
 
 
 class _Follower:

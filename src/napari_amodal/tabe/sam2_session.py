@@ -34,8 +34,8 @@ class CurrentFrame:
 
     def __init__(self, model: Sam2VideoModel) -> None:
         self.device = model.device
-        self.side = int(model.config.image_size)
-        self.features = Sam2VideoInferenceCache(self.device, self.device)
+        self.side: int = model.config.image_size  # type: ignore[assignment]
+        self.features: Any = Sam2VideoInferenceCache(self.device, self.device)
         self._index = -1
         self._pixels: Frame | None = None
 
@@ -80,6 +80,7 @@ class ObjectSession(Sam2VideoInferenceSession):
             inference_state_device=current.device,
             dtype=torch.float32,
         )
+        self.frame_size = (height, width)
         self._current = current
         self._frames = frames
         self._spatial_code: Tensor | None = None
@@ -131,7 +132,8 @@ class ObjectSession(Sam2VideoInferenceSession):
             points = [(box.y0, box.x0, _BOX_FIRST), (box.y1 - 1, box.x1 - 1, _BOX_LAST)]
         points += [(y, x, _INSIDE) for y, x in clicks.inside]
         points += [(y, x, _OUTSIDE) for y, x in clicks.outside]
-        down, across = self._current.side / self.video_height, self._current.side / self.video_width
+        height, width = self.frame_size
+        down, across = self._current.side / height, self._current.side / width
         return {
             "point_coords": torch.tensor([[[[x * across, y * down] for y, x, _ in points]]]),
             "point_labels": torch.tensor([[[label for _, _, label in points]]], dtype=torch.int32),
