@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,10 @@ from tiny_sam2 import disc, moving_disc, write_tiny_sam2
 
 from napari_amodal.boxes import Box
 from napari_amodal.clip import clip_from_array
+from napari_amodal.engine import run
 from napari_amodal.errors import CallError, Cancelled, InputError
 from napari_amodal.progress import Progress, Watch
-from napari_amodal.registry import StageKind, stage_type
+from napari_amodal.registry import StageKind, find_engine, stage_type
 from napari_amodal.stages import Clicks, Query, VisibleTrack
 from napari_amodal.tabe.sam2_tracker import Sam2Settings, Sam2Tracker
 
@@ -282,7 +285,22 @@ def test_a_cancel_stops_within_a_frame(weights, clip):
 
 def test_it_is_found_by_name_without_importing_torch():
     assert stage_type(StageKind.TRACKER, "sam2") is Sam2Tracker
-    assert Sam2Tracker.missing() == ()
+    code = (
+        "import sys; from napari_amodal.registry import StageKind, stage_type; "
+        "print(stage_type(StageKind.TRACKER, 'sam2').missing(), 'torch' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "() False\n"
+
+
+def test_a_run_with_the_draft_stages(weights, clip):
+    settings = {"sam2": {"weights": str(weights), "device": "cpu"}}
+    engine = find_engine("sam2+outline+shape")
+    completion = run(clip, {1: Query({4: disc(4)})}, engine, settings=settings)
+    found = completion.objects[1]
+    expected = run_tracker(weights, clip, {1: Query({4: disc(4)})})[1]
+    assert found.track.masks == expected.masks
+    assert completion.settings["sam2"]["size"] == "large"
 
 
 def test_weights_that_are_not_there_are_named(clip, tmp_path):

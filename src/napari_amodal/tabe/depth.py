@@ -75,13 +75,20 @@ class DepthModel:
     def _depth(self, frames: Sequence[Frame]) -> list[DepthMap]:
         height, width = frames[0].shape[:2]
         pictures = torch.stack([self._picture(frame) for frame in frames])
-        on_card = self._device.type == "cuda"
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=on_card):
-            depth = self._model(pixel_values=pictures).predicted_depth
-        depth = F.interpolate(
-            depth[:, None].float(), (height, width), mode="bilinear", align_corners=True
-        )[:, 0]
+        # Not bfloat16: its steps are as large as the map's own.
+        depth = self._run(pictures, half=self._device.type == "cuda")
+        if not depth.isfinite().all():
+            depth = self._run(pictures, half=False)
+        depth = F.interpolate(depth[:, None], (height, width), mode="bilinear", align_corners=True)[
+            :, 0
+        ]
         return list(_scaled(depth).cpu().numpy())
+
+    def _run(self, pictures: Tensor, *, half: bool) -> Tensor:
+        """The network's answer, float32 ``(B, h, w)``."""
+        with torch.autocast(self._device.type, torch.float16, enabled=half):
+            depth: Tensor = self._model(pixel_values=pictures).predicted_depth
+        return depth.float()
 
     def _picture(self, frame: Frame) -> Tensor:
         """A frame as the network takes it, float32 ``(3, h, w)``."""
