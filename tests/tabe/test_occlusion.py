@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -18,6 +20,7 @@ from napari_amodal.formats.tabe51 import full_stack, read_tabe51
 from napari_amodal.levels import OcclusionLevel, level_of
 from napari_amodal.masks import Mask, MaskStack
 from napari_amodal.progress import Watch
+from napari_amodal.registry import StageKind, stage_type
 from napari_amodal.stages import Clicks, Occlusion, Query, VisibleTrack
 from napari_amodal.tabe.depth_source import DepthMap
 from napari_amodal.tabe.occlusion import DepthReasoner, DepthSettings
@@ -223,6 +226,18 @@ def test_what_a_depth_network_gets_wrong_does_not_matter(
         assert (found.hiders[frame] & (scene.depth[frame] == FAR)).sum() < 150
 
 
+def test_masks_that_reach_a_pixel_into_what_hides_the_object() -> None:
+    scene = BEHIND_A_WIDE_POST
+    element = np.ones((3, 3), np.uint8)
+    larger = [cv2.dilate(mask.view(np.uint8), element) > 0 for mask in scene.visible]
+    found = replace(scene, visible=larger).reason()
+    right = [f.level == level_of(a) for f, a in zip(found.frames, scene.amounts(), strict=True)]
+    assert np.mean(right) >= 0.9
+    for box, whole in zip(found.boxes, scene.whole, strict=True):
+        true = box_of(whole)
+        assert box is not None and true is not None and box.iou(true) > 0.75
+
+
 def test_one_frame() -> None:
     scene = composed([60.0], (90, 120))
     found = scene.reason()
@@ -263,6 +278,17 @@ def test_a_clicked_frame_is_fully_visible_too() -> None:
     reasoner = DepthReasoner(DepthSettings(), Maps(scene.depth))
     found = reasoner.reason(scene.clip, {1: query}, {1: scene.track()}, Watch())[1]
     assert levels_of(found)[2] is NO
+
+
+def test_it_is_found_by_its_name_and_asks_nothing_of_torch() -> None:
+    assert stage_type(StageKind.REASONER, "depth") is DepthReasoner
+    code = (
+        "import sys\n"
+        "from napari_amodal.tabe.occlusion import DepthReasoner\n"
+        "DepthReasoner.missing()\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_without_given_depth_the_missing_network_is_named(

@@ -16,14 +16,18 @@ from napari_amodal.tabe.depth_source import DepthMap
 from napari_amodal.tabe.occlusion_nearer import (
     DepthView,
     depth_view,
+    inner_part,
     nearer_than,
     nearer_than_object,
-    object_depth,
     working_mask,
 )
 
 Regions = Sequence[Box | None]
 
+#: Less than this share of what was visible before is a sliver: where the mask is off by a pixel,
+#: its depth is that of what hides the object. What was visible is forgotten by this factor a frame.
+_SLIVER = 0.05
+_FORGET = 0.97
 #: Longest side of the maps by which the depth scales of two frames are compared.
 _SMALL_SIDE = 64
 
@@ -37,9 +41,9 @@ def find_hiders(
 ) -> dict[int, MaskStack]:
     """What is nearer than each object, within the regions where it may lie.
 
-    Where nothing of the object is visible, its depth is the one last seen, taken along as the depth
-    of the whole frame changes scale and shift. Before it is first seen, all of its region may hide
-    it.
+    Where nothing of the object is visible, or but a sliver, its depth is the one last seen, taken
+    along as the depth of the whole frame changes scale and shift. Before it is first seen, all of
+    its region may hide it.
 
     Parameters
     ----------
@@ -95,11 +99,12 @@ def scale_and_shift(before: NDArray[np.float32], after: NDArray[np.float32]) -> 
 
 @dataclass
 class _Followed:
-    """One object: its depth when it was last seen, and its hiders so far."""
+    """One object: its depth when it was last well seen, how much was, and its hiders so far."""
 
     visible: MaskStack
     regions: Regions
     depth: float | None = None
+    area: float = 0.0
     found: list[MaskStack] = field(default_factory=list)
 
     def add(self, frame: int, view: DepthView, change: tuple[float, float]) -> None:
@@ -109,17 +114,26 @@ class _Followed:
         if self.depth is not None:
             self.depth = change[0] * self.depth + change[1]
         small = working_mask(seen, view)
-        if small.any():
-            self.depth = object_depth(view, small)
+        well_seen = self._look(view, small)
         region = self.regions[frame]
         inside = region.clipped(height, width) if region is not None else None
         if inside is not None:
-            hiders[inside.slices] = self._within(view, small, inside)
+            hiders[inside.slices] = self._within(view, small if well_seen else None, inside)
             hiders &= ~seen
         self.found.append(MaskStack((hiders,), height, width))
 
-    def _within(self, view: DepthView, small: Mask, region: Box) -> Mask:
-        """Hiders in a region of the frame, at full resolution."""
+    def _look(self, view: DepthView, small: Mask) -> bool:
+        """Take the object's depth from what is visible, if that is more than a sliver."""
+        inner = inner_part(small)
+        count = int(np.count_nonzero(inner))
+        self.area = max(count, _FORGET * self.area)
+        if count > _SLIVER * self.area:
+            self.depth = float(np.median(view.depth[inner]))
+            return True
+        return self.depth is None and bool(small.any())
+
+    def _within(self, view: DepthView, seen: Mask | None, region: Box) -> Mask:
+        """Hiders in a region, at full resolution; by the carried depth where `seen` is None."""
         scale = view.scale
         around = Box(
             int(region.y0 * scale),
@@ -128,8 +142,8 @@ class _Followed:
             max(int(region.x0 * scale) + 1, int(np.ceil(region.x1 * scale))),
         ).clipped(*view.depth.shape)
         assert around is not None
-        if small[around.slices].any():
-            nearer = nearer_than_object(view, small, around)
+        if seen is not None and seen[around.slices].any():
+            nearer = nearer_than_object(view, seen, around)
         elif self.depth is not None:
             nearer = nearer_than(view, self.depth, around)
         else:

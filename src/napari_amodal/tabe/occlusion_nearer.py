@@ -77,10 +77,10 @@ def working_mask(mask: Mask, view: DepthView) -> Mask:
     return np.asarray(small > 0, np.bool_)
 
 
-def object_depth(view: DepthView, seen: Mask) -> float | None:
-    """Median depth of the visible object; None where nothing of it is visible."""
-    inner = _inner(seen)
-    return float(np.median(view.depth[inner])) if inner.any() else None
+def inner_part(seen: Mask) -> Mask:
+    """The object without its outline, whose depth may be its neighbour's; a sliver has none."""
+    element = np.ones((2 * _OUTLINE + 1,) * 2, np.uint8)
+    return np.asarray(cv2.erode(seen.view(np.uint8), element, borderValue=1) > 0, np.bool_)
 
 
 def nearer_than_object(view: DepthView, seen: Mask, around: Box) -> Mask:
@@ -100,7 +100,9 @@ def nearer_than_object(view: DepthView, seen: Mask, around: Box) -> Mask:
         Bool, of the size of `around`; never set on the object.
     """
     depth, part = view.depth[around.slices], seen[around.slices]
-    inner = _inner(part)
+    inner = inner_part(part)
+    if not inner.any():
+        inner = part
     plane = _plane(depth, inner)
     size = float(np.sqrt(np.count_nonzero(part)))
     reference = plane + _local_mean(depth - plane, inner.astype(np.float32), _LOCAL * size)
@@ -114,13 +116,6 @@ def nearer_than(view: DepthView, value: float, around: Box) -> Mask:
 
 def _step(view: DepthView) -> float:
     return LEAST_STEP + _NOISE_STEPS * view.noise
-
-
-def _inner(seen: Mask) -> Mask:
-    """The object without its outline, if that leaves anything."""
-    element = np.ones((2 * _OUTLINE + 1,) * 2, np.uint8)
-    inner = cv2.erode(seen.view(np.uint8), element, borderValue=1) > 0
-    return inner if inner.any() else seen
 
 
 def _plane(depth: NDArray[np.float32], inner: Mask) -> NDArray[np.float32]:
