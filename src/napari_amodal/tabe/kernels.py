@@ -147,7 +147,9 @@ def _gradient_apply(
     tl.store(dx + at, result.to(dx.dtype.element_ty), mask=inside)
 
 
-def _channel_sums(kernel: Any, inputs: tuple[Tensor, ...], shape: torch.Size, **options: Any) -> Tensor:
+def _channel_sums(
+    kernel: Any, inputs: tuple[Tensor, ...], shape: torch.Size, **options: Any
+) -> Tensor:
     """Run a kernel of sums over a map ``(N, P, C)``; float32 ``(N, 2, C)``."""
     count, pixels, channels = shape
     parts = min(_PARTS, triton.cdiv(pixels, _ROWS))
@@ -187,9 +189,7 @@ class _GroupNorm(torch.autograd.Function):
         x, weight, scale, shift, mean, rstd = ctx.saved_tensors
         count, pixels, channels = x.shape
         dy = dy.contiguous()
-        sums = _channel_sums(
-            _gradient_moments, (x, dy, scale, shift), x.shape, silu=ctx.silu
-        )
+        sums = _channel_sums(_gradient_moments, (x, dy, scale, shift), x.shape, silu=ctx.silu)
         wide = channels // ctx.groups
         weighted = (sums * weight.float()).unflatten(2, (ctx.groups, wide)).sum(3)
         size = pixels * wide
@@ -240,7 +240,9 @@ def _geglu(h, y, rows, channels, block: tl.constexpr):
     value = tl.load(h + row * 2 * channels + column, mask=inside).to(tl.float32)
     gate = tl.load(h + row * 2 * channels + channels + column, mask=inside).to(tl.float32)
     share = 0.5 * (1 + tl.erf(gate * 0.7071067811865476))
-    tl.store(y + row * channels + column, (value * gate * share).to(y.dtype.element_ty), mask=inside)
+    tl.store(
+        y + row * channels + column, (value * gate * share).to(y.dtype.element_ty), mask=inside
+    )
 
 
 @triton.jit

@@ -109,7 +109,9 @@ def training_pool(
     """Read the frames that the network is fitted with."""
     canvas = Canvas(LARGEST_RESIZE, clip.height, clip.width)
     kept = max(1, POOL_FRAMES // SAMPLE_FRAMES) if len(clip) > POOL_FRAMES else len(starts)
-    chosen = [starts[i] for i in np.linspace(0, len(starts) - 1, min(kept, len(starts))).astype(int)]
+    chosen = [
+        starts[i] for i in np.linspace(0, len(starts) - 1, min(kept, len(starts))).astype(int)
+    ]
     stretches = [range(start, min(start + SAMPLE_FRAMES, len(clip))) for start in chosen]
     frames = sorted({frame for stretch in stretches for frame in stretch})
     row_of = {frame: row for row, frame in enumerate(frames)}
