@@ -3,14 +3,14 @@
 The evidence is one that needs no depth. Take a point of a surface that moves with the camera's
 background. If the same colour is seen there at two times and the object is seen there at a time
 between them, then the object passed in front of that surface: it lies behind the object. Wherever
-it is seen, the object is not. A thing that stands in front of the object is never covered by it, and
-a thing that moves does not keep its colour at one point of the background.
+it is seen, the object is not. A thing that stands in front of the object is never covered by it,
+and a thing that moves does not keep its colour at one point of the background.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -28,7 +28,7 @@ _LONGEST_SIDE = 320
 #: Frames compared with each frame, counted from it. They thin out with distance, because the
 #: camera's motion is less sure there.
 _OFFSETS = (1, 2, 3, 5, 7, 10, 13, 17, 21, 26, 32)
-#: A colour that stays for this many frames at one place of the background belongs to a thing at rest.
+#: A colour that stays for this many frames at a place of the background is that of a thing at rest.
 _STAYS = 8
 #: Side of the window that colours are averaged over before comparing, in working pixels.
 _WINDOW = 3

@@ -78,4 +78,4 @@ def _moved(sides: NDArray[np.float64], step: Transform) -> NDArray[np.float64]:
     y, x = (sides[:2] + sides[2:]) / 2
     there = step @ np.array([x, y, 1.0])
     dx, dy = there[:2] / there[2] - (x, y)
-    return sides + (dy, dx, dy, dx)
+    return sides + np.array([dy, dx, dy, dx])

@@ -29,8 +29,10 @@ NEVER = 255.0
 THIN = 0.015
 #: The same behind things that stay in place, which are mostly background beside a limb that moved.
 THIN_BEHIND_STILL = 0.05
-#: Cells that the object moves over the background before its outline is compared with an earlier one.
-_TRAVEL = 6.0
+#: Least frames, and least travel over the background as a share of the grid's side, between two
+#: outlines that are compared: beside things at rest, and beside things that move.
+_RECENT = (1, 0.04)
+_DISTANT = (6, 0.06)
 #: Distances are kept up to this many cells, in steps of an eighth.
 _FAR = 15.0
 
@@ -66,12 +68,20 @@ class Sighting:
     ----------
     distance : ndarray
         Signed distance to its outline, in cells of the shape's present grid.
-    travel : float
-        Cells that the object has moved over the background since then.
+    travel : ndarray
+        How far the object has moved over the background since then, ``(x, y)`` in cells.
+    frames : int
+        How many frames ago it was.
     """
 
     distance: Grid
-    travel: float
+    travel: NDArray[np.float64]
+    frames: int
+
+    def is_before(self, frames: int, travel: float) -> bool:
+        """Whether it was so many frames ago and so far away, as a share of the grid's side."""
+        far = float(np.hypot(*self.travel)) >= travel * len(self.distance)
+        return self.frames >= frames and far
 
 
 @dataclass(frozen=True)
@@ -88,15 +98,16 @@ class Shape:
         Similarity from ``(x, y, 1)`` in cells to pixels.
     doubt : float
         About how many frames' worth of unseen motion the pose rests on.
-    earlier : tuple of Sighting
-        What was seen at two earlier times, the older first.
+    recent, distant : tuple of Sighting
+        What was seen at two earlier times each, the older first: `_RECENT`, `_DISTANT`.
     """
 
     distance: Grid
     age: Grid
     pose: Transform
     doubt: float
-    earlier: tuple[Sighting, ...] = ()
+    recent: tuple[Sighting, ...] = ()
+    distant: tuple[Sighting, ...] = ()
 
     @property
     def scale(self) -> float:
@@ -131,11 +142,21 @@ class Shape:
         """The same shape after a similarity of the frame."""
         return replace(self, pose=motion @ self.pose)
 
-    def travelled(self, pixels: float) -> Shape:
-        """The same shape after moving so far over the background."""
+    def travelled(self, pixels: NDArray[np.float64]) -> Shape:
+        """The same shape after moving so far over the background in a frame."""
         cells = pixels / self.scale
-        earlier = (replace(seen, travel=seen.travel + cells) for seen in self.earlier)
-        return replace(self, earlier=tuple(earlier))
+
+        def older(sightings: tuple[Sighting, ...]) -> tuple[Sighting, ...]:
+            return tuple(
+                replace(seen, travel=seen.travel + cells, frames=seen.frames + 1)
+                for seen in sightings
+            )
+
+        return replace(self, recent=older(self.recent), distant=older(self.distant))
+
+    def unseen(self) -> Shape:
+        """The same shape after a frame that shows nothing of it: earlier outlines tell no more."""
+        return replace(self, doubt=self.doubt + 1.0, recent=(), distant=())
 
 
 def scale_of(similarity: Transform) -> float:
@@ -210,7 +231,7 @@ def updated(shape: Shape, view: View) -> Shape:
     size = float(np.sqrt(np.count_nonzero(shape.distance > 0)))
     outline = signed_distance(seen)
     hidden = hidden_part(missing & hiding, missing & still, size)
-    hidden &= ~_beside_own_outline(hidden, hiding, outline, shape.earlier)
+    hidden &= ~_beside_own_outline(hidden, hiding, outline, shape)
     hidden |= missing & beyond
     unknown = hidden | ((hiding | beyond) & ~missing & ~seen)
     share = np.float32(view.confidence) * ~unknown
@@ -222,38 +243,49 @@ def updated(shape: Shape, view: View) -> Shape:
         shape,
         distance=distance.astype(np.float32),
         age=age,
-        earlier=_sightings(shape.earlier, outline),
+        recent=_sightings(shape.recent, outline, _RECENT),
+        distant=_sightings(shape.distant, outline, _DISTANT),
     )
 
 
-def _sightings(earlier: tuple[Sighting, ...], outline: Grid) -> tuple[Sighting, ...]:
-    if not earlier or earlier[-1].travel >= _TRAVEL:
-        return (*earlier[-1:], Sighting(outline, 0.0))
+def _sightings(
+    earlier: tuple[Sighting, ...], outline: Grid, least: tuple[int, float]
+) -> tuple[Sighting, ...]:
+    if not earlier or earlier[-1].is_before(*least):
+        return (*earlier[-1:], Sighting(outline, np.zeros(2), 0))
     return earlier
 
 
-def _beside_own_outline(
-    hidden: Mask, hiding: Mask, outline: Grid, earlier: tuple[Sighting, ...]
-) -> Mask:
-    """Patches of `hidden` behind things at rest that border the object's own outline.
+def _beside_own_outline(hidden: Mask, hiding: Mask, outline: Grid, shape: Shape) -> Mask:
+    """Patches of `hidden` that border the object's own outline.
 
     An outline that stays in place on the object while the object moves over the background is the
-    object's own: the edge of a thing at rest on the background would have moved across it.
+    object's own: the edge of a thing at rest would have moved across it. That of a moving thing may
+    go along with the object for a while, so this is asked over a longer time for patches mostly
+    behind moving things (`hiding`).
     """
     refuted = np.zeros_like(hidden)
-    if not hidden.any() or not earlier or earlier[0].travel < _TRAVEL:
+    if not hidden.any():
         return refuted
-    edge = (outline > 0) & (outline < 1.0)
-    own = edge & (np.abs(earlier[0].distance) < 2.0)
     count, labels = cv2.connectedComponents(hidden.view(np.uint8))
-    around = cv2.dilate(labels.astype(np.uint16), np.ones((5, 5), np.uint8))
     area = np.bincount(labels.ravel(), minlength=count)
-    at_rest = area - 2 * np.bincount(labels[hiding], minlength=count) > 0
+    at_rest = 2 * np.bincount(labels[hiding], minlength=count) < area
+    around = cv2.dilate(labels.astype(np.uint16), np.ones((5, 5), np.uint8))
+    edge = (outline > 0) & (outline < 1.0)
     bordering = np.bincount(around[edge], minlength=count)
-    bordering_own = np.bincount(around[own], minlength=count)
-    refute = at_rest & (bordering_own > 0.6 * bordering) & (bordering_own**2 > area)
-    refute[0] = False
-    return np.asarray(refute[labels], np.bool_)
+    for earlier, least, asked in (
+        (shape.recent, _RECENT, at_rest),
+        (shape.distant, _DISTANT, ~at_rest),
+    ):
+        if not earlier or not earlier[0].is_before(*least):
+            continue
+        own = edge & (np.abs(earlier[0].distance) < 2.0)
+        bordering_own = np.bincount(around[own], minlength=count)
+        # a short border says little of a large patch
+        refute = asked & (bordering_own > 0.6 * bordering) & (bordering_own**2 > area)
+        refute[0] = False
+        refuted |= refute[labels]
+    return refuted
 
 
 def hidden_part(behind_hiders: Mask, behind_still: Mask, size: float) -> Mask:
@@ -275,9 +307,12 @@ def _thick(mask: Mask, radius: float) -> Mask:
     """The parts of a mask into which a disc of this radius fits, with their corners."""
     if not mask.any():
         return mask
-    deep = cv2.distanceTransform(
-        cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT), cv2.DIST_L2, 5
-    )[1:-1, 1:-1] > radius
+    deep = (
+        cv2.distanceTransform(
+            cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT), cv2.DIST_L2, 5
+        )[1:-1, 1:-1]
+        > radius
+    )
     if not deep.any():
         return np.zeros_like(mask)
     reach = cv2.distanceTransform((~deep).view(np.uint8), cv2.DIST_L2, 5) <= 2 * radius + 1
@@ -298,25 +333,27 @@ def _laid_out_again(shape: Shape, view: View) -> Shape:
     if 0.75 < growth < 1.4 and np.abs(shift[:2] - (cells - 1) / 2).max() < 0.12 * cells:
         return shape
     there = np.linalg.inv(shape.pose) @ pose
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    grid = (cells, cells)
-    distance = cv2.warpAffine(shape.distance, there[:2], grid, flags=flags, borderValue=-_FAR)
-    age = cv2.warpAffine(shape.age, there[:2], grid, flags=flags, borderValue=NEVER)
-    near = np.asarray(distance / growth, np.float32).clip(-_FAR, _FAR)
-    earlier = tuple(
-        Sighting(
-            np.asarray(
-                cv2.warpAffine(old.distance, there[:2], grid, flags=flags, borderValue=-_FAR)
-                / growth,
-                np.float32,
-            ),
-            old.travel / growth,
+
+    def moved(earlier: tuple[Sighting, ...]) -> tuple[Sighting, ...]:
+        return tuple(
+            replace(old, distance=_warped(old.distance, there) / growth, travel=old.travel / growth)
+            for old in earlier
         )
-        for old in shape.earlier
-    )
+
     return replace(
-        shape, distance=near, age=np.asarray(age, np.float32), pose=pose, earlier=earlier
+        shape,
+        distance=(_warped(shape.distance, there) / growth).clip(-_FAR, _FAR),
+        age=_warped(shape.age, there, NEVER),
+        pose=pose,
+        recent=moved(shape.recent),
+        distant=moved(shape.distant),
     )
+
+
+def _warped(values: Grid, there: Transform, beyond: float = -_FAR) -> Grid:
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    found = cv2.warpAffine(values, there[:2], values.shape[::-1], flags=flags, borderValue=beyond)
+    return np.asarray(found, np.float32)
 
 
 def drawn(shape: Shape, box: Box, step: float) -> tuple[Grid, Grid]:

@@ -141,14 +141,14 @@ def _advanced(
         moved = replace(moved, doubt=moved.doubt + 0.5)
     share = min(1.0, _visible_area(view) / max(area, 1.0))
     if share == 0.0:
-        return updated(replace(moved, doubt=moved.doubt + 0.5), view), velocity
+        return updated(moved.unseen(), view), velocity
     moved = fitted(moved, view)
     gain = min(1.0, share / _SETTLING_SHARE) * view.confidence
     _, now = moved.area_and_centre()
     shift, growth = now - centre - drift, np.log(moved.scale / shape.scale / zoom)
     velocity = (velocity or _Velocity(shift, 0.0)).toward(shift, growth) if gain > 0.5 else velocity
     moved = replace(moved, doubt=moved.doubt * (1 - gain))
-    return updated(moved.travelled(float(np.hypot(*shift))), view), velocity
+    return updated(moved.travelled(shift), view), velocity
 
 
 def _visible_area(view: View) -> float:
