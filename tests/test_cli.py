@@ -122,9 +122,7 @@ def test_a_run_needs_neither_qt_nor_napari_nor_torch(clip_folder: Path, tmp_path
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('imported')")
     out = tmp_path / "out"
     arguments = ("run", clip_folder, "--out", out, "--visible", "given")
-    done = call_installed(
-        *arguments, PYTHONPATH=os.pathsep.join([str(tmp_path), *inherited_path()])
-    )
+    done = call_installed(*arguments, PYTHONPATH=search_path(tmp_path))
     assert done.returncode == 0, done.stderr
     assert (out / "coffee" / "gt_masks" / "00013.png").is_file()
 
