@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from napari_amodal.boxes import Box, box_of
 from napari_amodal.draft.appearance import ColourModel, Template, Vote, template_vote
 from napari_amodal.draft.flow import (
+    Fitting,
     PairFlow,
     Transform,
     fit_similarity,
+    fit_translation,
     grid,
     offsets,
     translation,
@@ -26,17 +28,25 @@ from napari_amodal.draft.view import View
 Float = NDArray[np.float32]
 
 #: Say of the last frame and of all templates together, against the colours' say.
-FLOW_SAY, TEMPLATE_SAY, COLOUR_SAY = 1.0, 1.5, 0.3
+FLOW_SAY, TEMPLATE_SAY, COLOUR_SAY, MOTION_SAY = 1.0, 1.5, 0.3, 0.75
 #: Say of a template that shows the object where something else is seen.
 CONTRADICTION_SAY = 0.6
 #: Below this share of the whole object in sight it counts as hidden, and as back from ...
-HIDDEN_BELOW, BACK_FROM = 0.02, 0.05
+HIDDEN_BELOW, BACK_FROM, BACK_AGREEMENT = 0.02, 0.05, 0.25
+#: How far a template may deform, in lengths of the object.
+SLACK = 0.04
+#: Islands and holes below this share of the object are noise.
+SPECK = 0.004
+#: How far the object may reach beyond its remembered shape, in its own lengths.
+GROWTH = 0.12
 #: A frame is remembered if no more than this share of the object lies in hidden patches ...
 CLEAN_UP_TO = 0.05
 #: ... it is trusted at least so far, and the last one remembered is so many frames ago.
 REMEMBER_CONFIDENCE, REMEMBER_EVERY = 0.6, 3
 #: A place elsewhere is looked for after so many frames with much of the object out of sight.
 DOUBTFUL_FRAMES = 3
+#: Share in sight from which the object's motion is taken from it, and its change of size too.
+LEAST_TO_FOLLOW, LEAST_TO_SCALE = 0.25, 0.85
 #: Share of its speed that an unseen object keeps from frame to frame.
 COASTING = 0.98
 
@@ -77,7 +87,9 @@ class ObjectTracker:
         self._reach = reach
         self._templates: list[Template] = []
         self.seen: Float
+        self._sure: Float
         self._colours: ColourModel
+        self._fitting: Fitting | None = None
         self._speed = np.zeros(2)
         self._motion: Transform = np.eye(3)
         self._lost_for = 0
@@ -88,7 +100,7 @@ class ObjectTracker:
         """Take a mask ``(h, w)`` for true; an empty one says that the object is not in sight."""
         first = not self._templates
         template = Template.cut(view, chance)
-        self.seen = chance
+        self.seen = self._sure = chance
         if template is None:
             self._lost_for = 1
             return
@@ -118,21 +130,39 @@ class ObjectTracker:
     def _move(self, carried: Float, pair: PairFlow, camera: Transform) -> None:
         x, y = self._latest.centre
         still = camera @ (x, y, 1.0)
-        move = translation(*self._speed) @ camera
+        move: Transform = translation(*self._speed) @ camera
         inner = cv2.erode((carried > 0.5).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         inner &= pair.trust > 0.5
+        sure = inner & (warp_by_flow(self._sure, pair.back) > 0.3)
+        if sure.sum() > 0.1 * inner.sum():
+            inner = sure
         tolerance = max(1.0, 0.01 * self._latest.length)
-        fit = fit_similarity(pair.back, inner, tolerance)
         share = float(carried.sum()) / max(self._latest.area, 1.0)
-        if fit is not None and fit[1] > 0.4 and share > 0.15 and not self._lost_for:
-            move = fit[0]
+        self._fitting = self._fitting_for(share)
+        fit = self._fitting(pair.back, inner, tolerance) if self._fitting else None
+        if fit is not None and fit.share > 0.4 and not self._lost_for:
+            coast = move @ (x, y, 1.0)
+            move = fit.motion
+            if share < LEAST_TO_SCALE:
+                # Flow near an occluder's edge follows the occluder: the less is seen, the more
+                # the object is taken to go on as it did.
+                pull = (1 - share) * (coast - move @ (x, y, 1.0))[:2]
+                move = translation(*pull) @ move
             now = (move @ (x, y, 1.0) - still)[:2]
-            self._speed += min(0.5, share) * (now - self._speed)
+            self._speed += 0.5 * min(1.0, share) ** 2 * (now - self._speed)
         else:
             self._speed *= COASTING
         self._motion = move
         for template in self._templates:
             template.pose = move @ template.pose
+
+    def _fitting_for(self, share: float) -> Fitting | None:
+        """How motion is told from a visible part: an occluder's edge pulls at a small one."""
+        if self._lost_for:
+            return fit_translation
+        if share < LEAST_TO_FOLLOW:
+            return None
+        return fit_similarity if share > LEAST_TO_SCALE else fit_translation
 
     def _search(self, view: View) -> None:
         """Move the templates to where the frame looks most like one of them, if that is better.
@@ -157,7 +187,8 @@ class ObjectTracker:
         if box is None:
             return 0.0
         trial = replace(template)
-        vote = template_vote(trial, view, box, np.ones((box.height, box.width), np.bool_))
+        everywhere = np.ones((box.height, box.width), np.bool_)
+        vote = template_vote(trial, view, box, everywhere, SLACK, fit_translation)
         return float((vote.label * vote.weight).sum() / max(template.area, 1.0))
 
     def _region(self, carried: Float, view: View) -> Box | None:
@@ -175,24 +206,34 @@ class ObjectTracker:
         lab = view.lab[box.slices]
         last = Vote(carried[box.slices], pair.trust[box.slices])
         expected = (last.label > 0.5) if not self._lost_for else np.ones(lab.shape[:2], np.bool_)
-        votes = [template_vote(t, view, box, expected) for t in self._templates]
+        # Nobody knows exactly where an unseen object is.
+        slack = SLACK * min(1 + 0.5 * self._lost_for, 4)
+        votes = [
+            template_vote(t, view, box, expected, slack, self._fitting) for t in self._templates
+        ]
         whole = self._latest.moved(self._latest.mask, box)
         motion = _motion_odds(pair, self._motion, camera, box)
         odds = self._log_odds(last, votes, whole, lab, motion)
-        chance = without_specks(smooth_log_odds(odds, lab), max(8.0, 0.004 * self._latest.area))
+        object_area = self._latest.area
+        smallest = max(SPECK * object_area, min(8.0, 0.1 * object_area))
+        chance = without_specks(smooth_log_odds(odds, lab), smallest)
 
         inside = chance > 0.5
         area = max(float(whole.sum()), float(inside.sum()), 1.0)
         share = float(inside.sum()) / area
         match = np.max([vote.label * vote.weight for vote in votes], axis=0)
         agreement = float(match[inside].mean()) if inside.any() else 0.0
-        gone = share < (BACK_FROM if self._lost_for else HIDDEN_BELOW) or inside.sum() < 12
-        if gone or (self._lost_for and agreement < 0.4):
+        least = BACK_FROM if self._lost_for else HIDDEN_BELOW
+        out = float(whole.sum()) < HIDDEN_BELOW * object_area
+        gone = out or share < least or inside.sum() < min(12, 0.2 * object_area)
+        if gone or (self._lost_for and agreement < BACK_AGREEMENT):
             return self._lose(view, 0.8)
         self._lost_for = 0
         self._doubtful_for = self._doubtful_for + 1 if share < 0.7 else 0
         full = np.zeros(view.size, np.float32)
         full[box.slices] = chance
+        self._sure = np.zeros(view.size, np.float32)
+        self._sure[box.slices] = chance * match
         decided = float(np.abs(2 * chance[chance > 0.2] - 1).mean())
         confidence = decided * (0.4 + 0.6 * agreement) * (0.5 + 0.5 * share)
         self._learn(view, full, self._hidden(whole, inside), confidence)
@@ -213,18 +254,27 @@ class ObjectTracker:
         for vote in votes:
             yes = yes + say * vote.weight * vote.label
             no = no + say * vote.weight * (1 - vote.label)
-        near = (whole > 0.5) | ((last.label > 0.5) & (last.weight > 0.3) & (motion >= 0))
-        for vote in votes:
-            near |= (vote.label > 0.5) & (vote.weight > 0.3)
-        far = cv2.distanceTransform((~near).astype(np.uint8), cv2.DIST_L2, 3)
-        band = max(2.0, 0.04 * self._latest.length)
-        odds = (
+        return np.asarray(
             2 * np.log((yes + 0.02) / (no + 0.02))
             + 0.3 * colour
-            + np.where(whole > 0.5, 0.75, 1.5) * motion
-            - (far / band) ** 2
+            + np.where(whole > 0.5, MOTION_SAY, 2 * MOTION_SAY) * motion
+            - self._strayed(last, votes, whole, motion),
+            np.float32,
         )
-        return np.asarray(odds, np.float32)
+
+    def _strayed(self, last: Vote, votes: list[Vote], whole: Float, motion: Float) -> Float:
+        """Log-odds ``(h, w)`` against pixels that are far from where the object can be.
+
+        The object may grow beyond the remembered shape only little by little, and only with pixels
+        that move as it does.
+        """
+        beyond = _distance(whole > 0.5)
+        grown = (last.label > 0.5) & (last.weight > 0.3) & (motion >= 0)
+        near = (whole > 0.5) | (grown & (beyond < GROWTH * self._latest.length))
+        for vote in votes:
+            near |= (vote.label > 0.5) & (vote.weight > 0.3)
+        band = max(2.0, 0.04 * self._latest.length)
+        return np.asarray(np.minimum(_distance(near) / band, 5) ** 2, np.float32)
 
     def _lose(self, view: View, confidence: float) -> Sighting:
         self._lost_for += 1
@@ -272,6 +322,11 @@ class ObjectTracker:
             whole = np.maximum(chance[wide.slices], self._latest.moved(self._latest.mask, wide))
             ring[wide.slices] = 1 - cv2.dilate(whole, np.ones((5, 5), np.uint8))
         return ring
+
+
+def _distance(mask: NDArray[np.bool_]) -> Float:
+    """Distance to a mask, in pixels."""
+    return np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3))
 
 
 def _motion_odds(pair: PairFlow, own: Transform, camera: Transform, box: Box) -> Float:

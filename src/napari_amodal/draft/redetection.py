@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -60,10 +61,10 @@ def _search_size(view: View, template: Template, size: float, reach: float) -> F
     laid_mask = template.moved(template.mask, box)
     small = _features(cv2.resize(laid, shape, interpolation=cv2.INTER_AREA))
     mask = cv2.resize(laid_mask, shape, interpolation=cv2.INTER_AREA)
-    mask = (mask > 0.5).astype(np.float32)
-    if mask.sum() < 12:
+    inside = np.asarray(mask > 0.5)
+    if inside.sum() < 12:
         return None
-    likeness = _likeness(picture, small, mask)
+    likeness = _likeness(picture, small, inside)
     ys, xs = np.mgrid[: likeness.shape[0], : likeness.shape[1]]
     # Places are told by the template's middle, so that the sizes can be compared.
     y, x = box.center
@@ -77,7 +78,7 @@ def _search_size(view: View, template: Template, size: float, reach: float) -> F
     return Find(shift @ scaling(size, x, y) @ template.pose, float(likeness[best]))
 
 
-def _features(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+def _features(picture: NDArray[Any]) -> NDArray[np.float32]:
     """Lab in standard deviations and the slope of lightness, blurred to forgive a pixel's shift.
 
     The slope is divided by its mean size around, so that weak edges tell as much as strong ones.
@@ -89,7 +90,7 @@ def _features(picture: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _likeness(
-    picture: NDArray[np.float32], template: NDArray[np.float32], mask: NDArray[np.float32]
+    picture: NDArray[np.float32], template: NDArray[np.float32], mask: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """Share of the template's points that match with its corner at each place.
 
