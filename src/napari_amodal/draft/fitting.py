@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_amodal.draft.motion import Transform
-from napari_amodal.draft.shapes import Grid, Shape, View, outside_frame, sampled
+from napari_amodal.draft.shapes import Shape, View, outside_frame, sampled
 
 Vector = NDArray[np.float64]
 
@@ -37,7 +38,7 @@ def fitted(shape: Shape, view: View) -> Shape:
     if len(points) < 8:
         return shape
     middle = (len(shape.distance) - 1) / 2
-    slope_y, slope_x = np.gradient(shape.distance)
+    slope_y, slope_x = (np.asarray(slope) for slope in np.gradient(shape.distance))
     spread = _SPREAD + _SPREAD_GROWTH * min(shape.doubt, 20.0)
     precision = np.diag(1.0 / spread**2)
     change = np.zeros(4)
@@ -84,7 +85,7 @@ def _weights(error: Vector, width: float) -> Vector:
     return np.where(error > 0, inside, np.minimum(1.0, width / np.maximum(-error, 1e-6)))
 
 
-def _look_up(grid: Grid, x: Vector, y: Vector) -> Vector:
+def _look_up(grid: NDArray[Any], x: Vector, y: Vector) -> Vector:
     found = cv2.remap(
         np.asarray(grid, np.float32),
         x.astype(np.float32),

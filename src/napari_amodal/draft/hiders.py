@@ -61,12 +61,11 @@ class _Working:
     def read(self, frame: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Colours ``(h, w, 3)`` and the share of each pixel that the object covers, 0..255."""
         if frame not in self.kept:
-            pixels = self.clip.frame(frame)
-            if self.scale < 1.0:
-                pixels = cv2.resize(pixels, self.size, interpolation=cv2.INTER_AREA)
-            mask = self.visible[frame].view(np.uint8) * np.uint8(255)
-            mask = cv2.resize(mask, self.size, interpolation=cv2.INTER_AREA)
-            self.kept[frame] = (cv2.blur(pixels, (_WINDOW, _WINDOW)), np.asarray(mask, np.uint8))
+            full = self.visible[frame].view(np.uint8) * np.uint8(255)
+            mask = cv2.resize(full, self.size, interpolation=cv2.INTER_AREA)
+            pixels = cv2.resize(self.clip.frame(frame), self.size, interpolation=cv2.INTER_AREA)
+            pixels = cv2.blur(pixels, (_WINDOW, _WINDOW))
+            self.kept[frame] = np.asarray(pixels, np.uint8), np.asarray(mask, np.uint8)
             while len(self.kept) > 2 * _OFFSETS[-1] + 2:
                 self.kept.popitem(last=False)
         return self.kept[frame]
@@ -192,7 +191,7 @@ class _Votes:
         """Seen neither for some frames on end nor in many views. Three in ten are many: a thing
         that passes may hide a place at rest in most of them."""
         few = self.matches < np.maximum(2, 0.3 * self.views)
-        return (self.views >= 3) & (self.stays < _STAYS) & few
+        return np.asarray((self.views >= 3) & (self.stays < _STAYS) & few, np.bool_)
 
 
 def _vote_on_one_side(

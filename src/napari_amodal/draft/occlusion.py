@@ -15,7 +15,8 @@ from napari_amodal.draft.hiders import Surroundings, find_surroundings
 from napari_amodal.draft.leaving import frames_leaving
 from napari_amodal.draft.motion import ClipMotion, measure_motion
 from napari_amodal.draft.regions import search_regions
-from napari_amodal.draft.shapes import hidden_part
+from napari_amodal.draft.shape_memory import hidden_part
+from napari_amodal.draft.shapes import slack_of
 from napari_amodal.draft.trajectory import JoinedShape, Scene, joined
 from napari_amodal.levels import FrameOcclusion, OcclusionLevel, level_of
 from napari_amodal.masks import Mask, MaskStack
@@ -182,7 +183,8 @@ class _Told:
         whole = shape.mask(region)
         missing = whole & ~visible[region.slices]
         size = float(np.sqrt(np.count_nonzero(whole | visible[region.slices])))
-        hidden = hidden_part(missing & moving, missing & still, size)
+        slack = slack_of(float(self._scene.confidence[frame]))
+        hidden = hidden_part(missing & moving, missing & still, size * slack)
         hiders = moving | hidden
         behind_still = hidden & still
         if behind_still.any():

@@ -24,17 +24,8 @@ Grid = NDArray[np.float32]
 _FILLED = 0.55
 #: Age of a cell that was never seen.
 NEVER = 255.0
-#: A part that is missing where something may hide it counts as hidden from this radius on, as a
-#: share of the object's size; thinner ones are errors of outline and pose.
-THIN = 0.015
-#: The same behind things that stay in place, which are mostly background beside a limb that moved.
-THIN_BEHIND_STILL = 0.05
-#: Least frames, and least travel over the background as a share of the grid's side, between two
-#: outlines that are compared: beside things at rest, and beside things that move.
-_RECENT = (1, 0.04)
-_DISTANT = (6, 0.06)
 #: Distances are kept up to this many cells, in steps of an eighth.
-_FAR = 15.0
+FAR = 15.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +49,11 @@ class View:
     height: int
     width: int
     confidence: float
+
+    @property
+    def slack(self) -> float:
+        """How much thicker a missing part has to be than with a mask that is certain."""
+        return slack_of(self.confidence)
 
 
 @dataclass(frozen=True)
@@ -99,7 +95,7 @@ class Shape:
     doubt : float
         About how many frames' worth of unseen motion the pose rests on.
     recent, distant : tuple of Sighting
-        What was seen at two earlier times each, the older first: `_RECENT`, `_DISTANT`.
+        What was seen at two earlier times each, the older first: see `shape_memory`.
     """
 
     distance: Grid
@@ -159,6 +155,10 @@ class Shape:
         return replace(self, doubt=self.doubt + 1.0, recent=(), distant=())
 
 
+def slack_of(confidence: float) -> float:
+    return 1.0 + 2.0 * (1.0 - confidence)
+
+
 def scale_of(similarity: Transform) -> float:
     return float(np.sqrt(abs(np.linalg.det(similarity[:2, :2]))))
 
@@ -178,11 +178,11 @@ def sampled(part: tuple[Box, Mask] | None, pose: Transform, cells: int) -> Grid:
     if part is None:
         return np.zeros((cells, cells), np.float32)
     box, mask = part
-    image = mask.view(np.uint8) * np.uint8(255)
+    image = mask.astype(np.uint8) * np.uint8(255)
     shrink = max(1.0, scale_of(pose))
     size = (max(1, round(box.width / shrink)), max(1, round(box.height / shrink)))
     if shrink > 1.0:
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     sx, sy = image.shape[1] / box.width, image.shape[0] / box.height
     to_image = np.array(
         [[sx, 0, sx * (0.5 - box.x0) - 0.5], [0, sy, sy * (0.5 - box.y0) - 0.5], [0, 0, 1.0]]
@@ -196,161 +196,19 @@ def outside_frame(pose: Transform, cells: int, height: int, width: int) -> Mask:
     """Cells that lie beyond the frame."""
     x, y = np.meshgrid(np.arange(cells), np.arange(cells))
     px, py, _ = np.tensordot(pose, np.stack([x, y, np.ones_like(x)]), axes=1)
-    return (px < 0) | (py < 0) | (px > width - 1) | (py > height - 1)
+    return np.asarray((px < 0) | (py < 0) | (px > width - 1) | (py > height - 1), np.bool_)
 
 
 def signed_distance(inside: Mask) -> Grid:
     """Distance to the outline in cells, positive inside, zero half-way between cells."""
     if not inside.any():
-        return np.full(inside.shape, -_FAR, np.float32)
+        return np.full(inside.shape, -FAR, np.float32)
     within = cv2.distanceTransform(inside.view(np.uint8), cv2.DIST_L2, 5)
     beyond = cv2.distanceTransform((~inside).view(np.uint8), cv2.DIST_L2, 5)
-    return np.asarray(np.where(inside, within - 0.5, 0.5 - beyond).clip(-_FAR, _FAR), np.float32)
+    return np.asarray(np.where(inside, within - 0.5, 0.5 - beyond).clip(-FAR, FAR), np.float32)
 
 
-def first_shape(view: View, cells: int) -> Shape:
-    """A shape from the first frame that shows anything of the object."""
-    assert view.visible is not None
-    pose = laid_out(view.visible[0], cells)
-    seen = sampled(view.visible, pose, cells) > 0.5
-    unknown = sampled(view.hiders, pose, cells) > 0.5
-    unknown |= outside_frame(pose, cells, view.height, view.width)
-    age = np.where(unknown & ~seen, NEVER, 0.0).astype(np.float32)
-    return Shape(signed_distance(seen), age, pose, 0.0)
-
-
-def updated(shape: Shape, view: View) -> Shape:
-    """Take over what a frame shows, keep the rest and let it age by a frame."""
-    cells = len(shape.distance)
-    shape = _laid_out_again(shape, view)
-    seen = sampled(view.visible, shape.pose, cells) > 0.5
-    beyond = outside_frame(shape.pose, cells, view.height, view.width)
-    hiding = sampled(view.hiders, shape.pose, cells) > 0.5
-    still = sampled(view.still, shape.pose, cells) > 0.5
-    missing = (shape.distance > 0) & ~seen
-    size = float(np.sqrt(np.count_nonzero(shape.distance > 0)))
-    outline = signed_distance(seen)
-    hidden = hidden_part(missing & hiding, missing & still, size)
-    hidden &= ~_beside_own_outline(hidden, hiding, outline, shape)
-    hidden |= missing & beyond
-    unknown = hidden | ((hiding | beyond) & ~missing & ~seen)
-    share = np.float32(view.confidence) * ~unknown
-    # a cell of which nothing was ever known takes whatever is seen of it
-    share[(shape.age >= NEVER) & ~unknown] = 1.0
-    distance = shape.distance + share * (signed_distance(seen | hidden) - shape.distance)
-    age = np.where(unknown, np.minimum(shape.age + 1, NEVER), 0.0).astype(np.float32)
-    return replace(
-        shape,
-        distance=distance.astype(np.float32),
-        age=age,
-        recent=_sightings(shape.recent, outline, _RECENT),
-        distant=_sightings(shape.distant, outline, _DISTANT),
-    )
-
-
-def _sightings(
-    earlier: tuple[Sighting, ...], outline: Grid, least: tuple[int, float]
-) -> tuple[Sighting, ...]:
-    if not earlier or earlier[-1].is_before(*least):
-        return (*earlier[-1:], Sighting(outline, np.zeros(2), 0))
-    return earlier
-
-
-def _beside_own_outline(hidden: Mask, hiding: Mask, outline: Grid, shape: Shape) -> Mask:
-    """Patches of `hidden` that border the object's own outline.
-
-    An outline that stays in place on the object while the object moves over the background is the
-    object's own: the edge of a thing at rest would have moved across it. That of a moving thing may
-    go along with the object for a while, so this is asked over a longer time for patches mostly
-    behind moving things (`hiding`).
-    """
-    refuted = np.zeros_like(hidden)
-    if not hidden.any():
-        return refuted
-    count, labels = cv2.connectedComponents(hidden.view(np.uint8))
-    area = np.bincount(labels.ravel(), minlength=count)
-    at_rest = 2 * np.bincount(labels[hiding], minlength=count) < area
-    around = cv2.dilate(labels.astype(np.uint16), np.ones((5, 5), np.uint8))
-    edge = (outline > 0) & (outline < 1.0)
-    bordering = np.bincount(around[edge], minlength=count)
-    for earlier, least, asked in (
-        (shape.recent, _RECENT, at_rest),
-        (shape.distant, _DISTANT, ~at_rest),
-    ):
-        if not earlier or not earlier[0].is_before(*least):
-            continue
-        own = edge & (np.abs(earlier[0].distance) < 2.0)
-        bordering_own = np.bincount(around[own], minlength=count)
-        # a short border says little of a large patch
-        refute = asked & (bordering_own > 0.6 * bordering) & (bordering_own**2 > area)
-        refute[0] = False
-        refuted |= refute[labels]
-    return refuted
-
-
-def hidden_part(behind_hiders: Mask, behind_still: Mask, size: float) -> Mask:
-    """Where a missing part is large enough to be hidden rather than moved or badly outlined.
-
-    Parameters
-    ----------
-    behind_hiders, behind_still : ndarray
-        Missing parts of the shape, bool ``(h, w)``, where something may hide them and where only
-        a thing that stays in place could.
-    size : float
-        Square root of the shape's area, in the masks' own pixels.
-    """
-    either = behind_hiders | behind_still
-    return _thick(behind_hiders, THIN * size) | _thick(either, THIN_BEHIND_STILL * size)
-
-
-def _thick(mask: Mask, radius: float) -> Mask:
-    """The parts of a mask into which a disc of this radius fits, with their corners."""
-    if not mask.any():
-        return mask
-    deep = (
-        cv2.distanceTransform(
-            cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT), cv2.DIST_L2, 5
-        )[1:-1, 1:-1]
-        > radius
-    )
-    if not deep.any():
-        return np.zeros_like(mask)
-    reach = cv2.distanceTransform((~deep).view(np.uint8), cv2.DIST_L2, 5) <= 2 * radius + 1
-    return np.asarray(mask & reach, np.bool_)
-
-
-def _laid_out_again(shape: Shape, view: View) -> Shape:
-    """The shape on a new grid where the old one has become too small or too coarse for it."""
-    whole = shape.box()
-    if view.visible is not None:
-        whole = view.visible[0] if whole is None else whole.union(view.visible[0])
-    if whole is None:
-        return shape
-    cells = len(shape.distance)
-    pose = laid_out(whole, cells)
-    growth = scale_of(pose) / shape.scale
-    shift = np.linalg.inv(shape.pose) @ pose @ np.array([(cells - 1) / 2, (cells - 1) / 2, 1.0])
-    if 0.75 < growth < 1.4 and np.abs(shift[:2] - (cells - 1) / 2).max() < 0.12 * cells:
-        return shape
-    there = np.linalg.inv(shape.pose) @ pose
-
-    def moved(earlier: tuple[Sighting, ...]) -> tuple[Sighting, ...]:
-        return tuple(
-            replace(old, distance=_warped(old.distance, there) / growth, travel=old.travel / growth)
-            for old in earlier
-        )
-
-    return replace(
-        shape,
-        distance=(_warped(shape.distance, there) / growth).clip(-_FAR, _FAR),
-        age=_warped(shape.age, there, NEVER),
-        pose=pose,
-        recent=moved(shape.recent),
-        distant=moved(shape.distant),
-    )
-
-
-def _warped(values: Grid, there: Transform, beyond: float = -_FAR) -> Grid:
+def warped(values: Grid, there: Transform, beyond: float = -FAR) -> Grid:
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     found = cv2.warpAffine(values, there[:2], values.shape[::-1], flags=flags, borderValue=beyond)
     return np.asarray(found, np.float32)
@@ -364,7 +222,7 @@ def drawn(shape: Shape, box: Box, step: float) -> tuple[Grid, Grid]:
     )
     there = (np.linalg.inv(shape.pose) @ to_frame)[:2]
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    distance = cv2.warpAffine(shape.distance, there, size, flags=flags, borderValue=-_FAR)
+    distance = cv2.warpAffine(shape.distance, there, size, flags=flags, borderValue=-FAR)
     age = cv2.warpAffine(shape.age, there, size, flags=flags, borderValue=NEVER)
     return np.asarray(distance, np.float32) * np.float32(shape.scale), np.asarray(age, np.float32)
 
@@ -387,6 +245,7 @@ class PackedShape:
     def unpacked(self) -> Shape:
         both = zlib.decompress(self.bits)
         area, grid = self.cells**2, (self.cells, self.cells)
-        distance = np.frombuffer(both, np.int8, area).reshape(grid).astype(np.float32) / 8
+        steps = np.frombuffer(both, np.int8, area).reshape(grid)
+        distance = steps.astype(np.float32) / np.float32(8)
         age = np.frombuffer(both, np.uint8, area, area).reshape(grid).astype(np.float32)
         return Shape(distance, age, self.pose, self.doubt)
