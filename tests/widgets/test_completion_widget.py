@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari import Viewer
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
@@ -207,6 +209,20 @@ def test_viewer_closed_during_a_run(open_widget: Open, frames: np.ndarray, qtbot
     qtbot.waitUntil(lambda: not job.is_alive, timeout=1000)
 
 
+def test_panel_closed_during_a_run(open_widget: Open, frames: np.ndarray, qtbot: Any) -> None:
+    widget = with_query(open_widget, frames, pause=1.0)
+    press_run(qtbot, widget)
+    assert widget.model.run is not None
+    job = widget.model.run.job
+    viewer = widget.model.viewer
+    assert isinstance(viewer, Viewer)
+    viewer.window.remove_dock_widget(widget)
+    del widget
+    gc.collect()
+    qtbot.waitUntil(lambda: not job.is_alive, timeout=2000)
+    assert job.is_cancelled()
+
+
 def test_two_objects_have_layers_of_their_own_and_may_overlap(
     open_widget: Open, frames: np.ndarray, qtbot: Any, tmp_path: Path
 ) -> None:
@@ -234,8 +250,11 @@ def test_export_asks_before_it_replaces(
 ) -> None:
     widget = with_query(open_widget, frames)
     run_to_its_end(qtbot, widget)
-    (tmp_path / "clip").mkdir()
-    (tmp_path / "clip" / "mine.txt").write_text("mine")
+    widget.model.start_export(tmp_path, overwrite=False)
+    wait_until_idle(qtbot, widget)
+    amodal = widget.model.viewer.layers["amodal"]
+    before = mask(amodal, 3)
+    paint_square(amodal, 3, corner=(30, 2))
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
     asked: list[str] = []
 
@@ -245,9 +264,10 @@ def test_export_asks_before_it_replaces(
         wait_until_idle(qtbot, widget)
 
     answer(QMessageBox.StandardButton.No)
-    assert (tmp_path / "clip" / "mine.txt").exists() and str(tmp_path / "clip") in asked[0]
+    assert str(tmp_path / "clip") in asked[0]
+    assert (read_tabe51(tmp_path / "clip").amodal[3] == before).all()
     answer(QMessageBox.StandardButton.Yes)
-    assert len(read_tabe51(tmp_path / "clip").amodal) == 8
+    assert (read_tabe51(tmp_path / "clip").amodal[3] == mask(amodal, 3)).all()
 
 
 def test_export_that_fails_says_so(

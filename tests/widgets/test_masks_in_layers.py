@@ -43,7 +43,7 @@ def test_a_second_run_replaces_only_what_the_first_made(
     assert (np.asarray(result.stack(lambda: None)) == first).all()
     assert result.edited_frames(lambda: None) == set()
 
-    result.layer.data[edited] = edit[edited]
+    result.layer.data[edited] = 4 * edit[edited]
     differs = bool((edit[edited] != first[edited]).any())
     assert result.edited_frames(lambda: None) == ({edited} if differs else set())
     write_all(result, second)

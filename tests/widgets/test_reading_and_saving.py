@@ -64,7 +64,7 @@ def test_folder_with_a_query_mask_only(viewer: Viewer, folder: Path) -> None:
 
 
 def test_folder_round_trip_through_save(viewer: Viewer, folder: Path, tmp_path: Path) -> None:
-    image, amodal, visible = viewer.open(folder, plugin=PLUGIN)
+    _, amodal, visible = viewer.open(folder, plugin=PLUGIN)
     paint_square(amodal, 3)
     viewer.layers.selection = {amodal, visible}  # the masks know their frames
     written = viewer.layers.save(tmp_path / "saved", selected=True, plugin=PLUGIN)

@@ -136,6 +136,7 @@ class CompletionModel(QObject):
             self._take_results(results)
         self.run = CompletionRun(results, query, request)
         self._stop_reason = ""
+        self.destroyed.connect(self.run.job.cancel)  # the panel or the window is closed
         self.run.job.start()
         self._timer.start()
         self._say("")
@@ -303,12 +304,6 @@ class CompletionModel(QObject):
     def _say(self, status: str) -> None:
         self.status = status
         self.changed.emit()
-
-    def stop(self) -> None:
-        """Let go of a running job, when the window closes."""
-        self._timer.stop()
-        if self.run is not None:
-            self.run.job.cancel()
 
 
 def _done_text(run: CompletionRun) -> str:
