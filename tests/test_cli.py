@@ -499,6 +499,15 @@ def test_figures_that_are_not_defined_are_null(own_clip: Path) -> None:
     assert " -" in call("evaluate", own_clip, own_clip).stdout
 
 
+def test_a_natural_clip_is_scored_by_its_visible_masks_alone(
+    clip_folder: Path, own_clip: Path
+) -> None:
+    shutil.rmtree(own_clip / "gt_masks")
+    mean = json.loads(call("evaluate", clip_folder, own_clip, "--json").stdout)["mean"]
+    assert mean.pop("J_visible") == 1
+    assert set(mean.values()) == {None}
+
+
 def test_clips_on_one_side_only_are_named(clip_folder: Path, own_clip: Path) -> None:
     shutil.copytree(own_clip, own_clip.with_name("tea"))
     done = call("evaluate", own_clip.parent, clip_folder.parent, "--json")
