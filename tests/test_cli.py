@@ -581,7 +581,7 @@ def test_demo_from_scratch_and_again(tmp_path: Path) -> None:
         assert str(out / name) in first.stdout
     row = next(line for line in first.stdout.splitlines() if line.startswith("coffee"))
     amodal, *_, visible = map(float, row.split()[1:])
-    assert amodal > 0.8
+    assert amodal > 0.7
     assert visible > 0.7
     assert_video(out / "side-by-side.mp4", frames=64)
     again = json.loads(call("evaluate", out / "completed", out / "truth", "--json").stdout)
