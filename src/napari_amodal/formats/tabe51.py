@@ -83,6 +83,7 @@ def read_tabe51(folder: Path) -> Tabe51Clip:
     """
     if not is_tabe51(folder):
         raise InputError(f"{folder} is no clip folder: it has no folder {FRAMES}/ in it")
+    folder = folder.absolute()  # frames are read later, perhaps from another working folder
     frames = open_image_folder(folder / FRAMES)
     annos, provenance = folder / ANNOS, folder / PROVENANCE
     return Tabe51Clip(
