@@ -49,7 +49,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_folder(tmp_path: Path) -> None:
     ) as writer:
         assert writer.stdin is not None
         assert writer.stdout is not None
-        for _ in range(15):
+        for _ in range(10):
             before = version_of(folder)
             writer.stdin.write("again\n")
             process = int(writer.stdout.readline())
