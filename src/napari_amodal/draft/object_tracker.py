@@ -43,8 +43,10 @@ GROWTH = 0.12
 CLEAN_UP_TO = 0.05
 #: ... it is trusted at least so far, and the last one remembered is so many frames ago.
 REMEMBER_CONFIDENCE, REMEMBER_EVERY = 0.6, 3
-#: A place elsewhere is looked for after so many frames with much of the object out of sight.
+#: A place elsewhere is looked for every so many frames while much of the object is out of sight.
 DOUBTFUL_FRAMES = 3
+#: Confidence of an empty mask at first; an object that is missed is as likely as one that is gone.
+LOST_CONFIDENCE = 0.25
 #: Share in sight from which the object's motion is taken from it, and its change of size too.
 LEAST_TO_FOLLOW, LEAST_TO_SCALE = 0.25, 0.85
 #: Share of its speed that an unseen object keeps from frame to frame.
@@ -105,6 +107,10 @@ class ObjectTracker:
             self._lost_for = 1
             return
         self._lost_for = 0
+        x, y = template.centre
+        for other in self._templates:
+            was_x, was_y = other.centre
+            other.pose = translation(x - was_x, y - was_y) @ other.pose
         self._remember(template)
         ring = self._around(view, chance)
         if first:
@@ -122,7 +128,7 @@ class ObjectTracker:
             self._search(view)
         box = self._region(carried, view)
         if box is None:
-            return self._lose(view, 0.9)
+            return self._lose(view)
         return self._judge(view, pair, camera, carried, box)
 
     # motion
@@ -169,6 +175,7 @@ class ObjectTracker:
 
         A find must look clearly more like the object than the place where it is expected.
         """
+        self._doubtful_for = 0
         reach = self._reach * self._latest.length * (0.5 + 0.1 * self._lost_for)
         for template in {id(t): t for t in (self._templates[0], self._latest)}.values():
             find = search(view, template, reach)
@@ -227,7 +234,7 @@ class ObjectTracker:
         out = float(whole.sum()) < HIDDEN_BELOW * object_area
         gone = out or share < least or inside.sum() < min(12, 0.2 * object_area)
         if gone or (self._lost_for and agreement < BACK_AGREEMENT):
-            return self._lose(view, 0.8)
+            return self._lose(view)
         self._lost_for = 0
         self._doubtful_for = self._doubtful_for + 1 if share < 0.7 else 0
         full = np.zeros(view.size, np.float32)
@@ -276,11 +283,11 @@ class ObjectTracker:
         band = max(2.0, 0.04 * self._latest.length)
         return np.asarray(np.minimum(_distance(near) / band, 5) ** 2, np.float32)
 
-    def _lose(self, view: View, confidence: float) -> Sighting:
+    def _lose(self, view: View) -> Sighting:
         self._lost_for += 1
         self.seen = np.zeros(view.size, np.float32)
         self._colours.learn(view.lab, None, self._around(view, self.seen))
-        return Sighting(self.seen, confidence)
+        return Sighting(self.seen, LOST_CONFIDENCE * COASTING**self._lost_for)
 
     # memory
 

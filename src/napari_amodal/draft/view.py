@@ -66,11 +66,16 @@ class Scale:
         return View(np.asarray(grey, np.uint8), np.asarray(lab, np.float32))
 
     def shrink(self, mask: Mask) -> Float:
-        """A mask ``(H, W)`` as its share of each working pixel, float32 ``(h, w)``."""
+        """A mask ``(H, W)`` as its share of each working pixel, float32 ``(h, w)``.
+
+        A mask that is too fine for the working pixels takes all that it touches.
+        """
         height, width = self.size
-        return np.asarray(
-            cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+        share = np.asarray(
+            cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA),
+            np.float32,
         )
+        return share if share.max() > 0.5 else (share > 0).astype(np.float32)
 
     def enlarge(self, chance: Float, frame: Frame) -> Mask:
         """The mask ``(H, W)`` of a chance ``(h, w)``, its outline drawn to the frame's own edges.
