@@ -14,7 +14,8 @@ from napari_amodal.draft.shapes import Shape, View, outside_frame, sampled
 
 Vector = NDArray[np.float64]
 
-#: Widths, in cells, within which an outline point still counts as one of the shape's own outline.
+#: Widths, in cells, within which an outline point still counts as one of the shape's own outline,
+#: one for each iteration; less where the pose is hardly in doubt.
 _WIDTHS = (6.0, 4.0, 3.0, 2.0, 2.0)
 #: The outline's points together weigh no more than this many independent ones.
 _MOST_POINTS = 30.0
@@ -42,7 +43,7 @@ def fitted(shape: Shape, view: View) -> Shape:
     spread = _SPREAD + _SPREAD_GROWTH * min(shape.doubt, 20.0)
     precision = np.diag(1.0 / spread**2)
     change = np.zeros(4)
-    for width in _WIDTHS:
+    for width in np.minimum(_WIDTHS, 2.0 + 2.0 * shape.doubt).tolist():
         x, y = (points - middle).T
         # where in the shape's own grid the outline lies after the change
         own_x = points[:, 0] - (change[0] + change[2] * x - change[3] * y)

@@ -222,12 +222,12 @@ def _vote_on_one_side(
             step = camera[reached] if direction > 0 else np.linalg.inv(camera[reached - 1])
             path, reached = step @ path, reached + direction
         there = _warped(working.read(other), to_working @ path @ from_crop, crop)
-        seen = there.inside & ~there.beside
-        matches = seen & (cv2.absdiff(there.colours, here).max(axis=2) <= tolerance)
+        seen = there.seen
+        matches = seen & (_apart(there.colours, here) <= tolerance)
         votes.views[seen] += 1
         votes.matches[matches] += 1
         votes.beyond[matches & covered] += 1
-        covered |= there.cover > 200
+        covered |= there.covered
         misses += seen & ~matches
         stays[matches & (misses < 2)] = offset
     votes.stays[:] += stays
@@ -235,13 +235,23 @@ def _vote_on_one_side(
 
 @dataclass(frozen=True)
 class _There:
-    """Another frame, seen at a crop's pixels: colours, where it is inside that frame, and where the
-    object covers it there (`cover`, 0..255) or is within a pixel of it (`beside`)."""
+    """Another frame, seen at a crop's pixels.
+
+    Attributes
+    ----------
+    colours : ndarray
+        uint8 ``(h, w, 3)``.
+    covered, seen : ndarray
+        Where the object covers the place there, and where the frame shows something else.
+    """
 
     colours: NDArray[np.uint8]
-    inside: Mask
-    cover: NDArray[np.uint8]
-    beside: Mask
+    covered: Mask
+    seen: Mask
+
+
+#: A share covered (0..255) that marks places outside the other frame: neither covered nor seen.
+_OUTSIDE = 128
 
 
 def _warped(
@@ -249,10 +259,13 @@ def _warped(
 ) -> _There:
     shape = crop.width, crop.height
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    colours, cover = (cv2.warpPerspective(part, transform, shape, flags=flags) for part in view)
-    height, width = view[1].shape
-    x, y = np.meshgrid(np.arange(crop.width), np.arange(crop.height))
-    px, py, w = np.tensordot(transform, np.stack([x, y, np.ones_like(x)]), axes=1)
-    inside = (w > 0) & (px >= 0) & (py >= 0) & (px <= w * (width - 1)) & (py <= w * (height - 1))
+    colours = cv2.warpPerspective(view[0], transform, shape, flags=flags)
+    cover = cv2.warpPerspective(view[1], transform, shape, flags=flags, borderValue=_OUTSIDE)
     beside = cv2.dilate(cover, np.ones((3, 3), np.uint8)) > 16
-    return _There(np.asarray(colours, np.uint8), inside, np.asarray(cover, np.uint8), beside)
+    return _There(np.asarray(colours, np.uint8), np.asarray(cover > 200, np.bool_), ~beside)
+
+
+def _apart(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The largest difference of any colour channel, uint8 ``(h, w)``."""
+    red, green, blue = cv2.split(cv2.absdiff(first, second))
+    return np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)

@@ -28,6 +28,9 @@ from napari_amodal.masks import Mask
 THIN = 0.015
 #: The same behind things that stay in place, which are mostly background beside a limb that moved.
 THIN_BEHIND_STILL = 0.05
+#: What is missing but too thin to be called hidden fades at this rate a frame: it may yet grow, as
+#: when the object slowly moves behind something.
+_FADING = 0.2
 #: Least frames, and least travel over the background as a share of the grid's side, between two
 #: outlines that are compared: beside things at rest, and beside things that move.
 _RECENT = (1, 0.04)
@@ -57,10 +60,12 @@ def updated(shape: Shape, view: View) -> Shape:
     size = float(np.sqrt(np.count_nonzero(shape.distance > 0)))
     outline = signed_distance(seen)
     hidden = hidden_part(missing & hiding, missing & still, size * view.slack)
+    undecided = missing & (hiding | still) & ~hidden
     hidden &= ~_beside_own_outline(hidden, hiding, outline, shape)
     hidden |= missing & beyond
     unknown = hidden | ((hiding | beyond) & ~missing & ~seen)
     share = np.float32(view.confidence) * ~unknown
+    share[undecided] *= _FADING
     # a cell of which nothing was ever known takes whatever is seen of it
     share[(shape.age >= NEVER) & ~unknown] = 1.0
     distance = shape.distance + share * (signed_distance(seen | hidden) - shape.distance)
