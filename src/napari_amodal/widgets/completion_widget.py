@@ -279,7 +279,8 @@ class CompletionWidget(QWidget):
         model = self.model
         hindrance = self._run_hindrance
         self.run_button.setEnabled(not hindrance)
-        self.run_button.setText("Run again" if model.results and model.results.layers else "Run")
+        has_run = bool(model.results and model.results.layers and model.results.is_from_run)
+        self.run_button.setText("Run again" if has_run else "Run")
         self.run_button.setToolTip(hindrance or "Find the object in all frames (Ctrl+Return)")
         self.cancel_button.setEnabled(model.run is not None and not model.is_cancelling)
         self.cancel_button.setToolTip("Stop; the masks found so far stay (Ctrl+.)")
