@@ -24,7 +24,7 @@ _DOUBTFUL_POINT = 0.3
 #: How far shift (cells), scale (log) and angle (radians) may be off after a frame that was followed
 #: well, and by how much that grows with the pose's doubt.
 _SPREAD = np.array([1.0, 1.0, 0.015, 0.02])
-_SPREAD_GROWTH = np.array([2.0, 2.0, 0.015, 0.01])
+_SPREAD_GROWTH = np.array([2.0, 2.0, 0.004, 0.004])
 _LARGEST_CHANGE = np.array([np.inf, np.inf, 0.15, 0.15])
 
 
