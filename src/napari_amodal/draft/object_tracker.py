@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from napari_amodal.boxes import Box, box_of
 from napari_amodal.draft.appearance import ColourModel, Template, Vote, template_vote
+from napari_amodal.draft.evidence import Evidence, chance_of, motion_odds
 from napari_amodal.draft.flow import (
     Fitting,
     PairFlow,
     Transform,
     fit_similarity,
     fit_translation,
-    grid,
-    offsets,
     translation,
     warp_by_flow,
 )
@@ -27,18 +26,13 @@ from napari_amodal.draft.view import View
 
 Float = NDArray[np.float32]
 
-#: Say of the last frame and of all templates together, against the colours' say.
-FLOW_SAY, TEMPLATE_SAY, COLOUR_SAY, MOTION_SAY = 1.0, 1.5, 0.3, 0.75
-#: Say of a template that shows the object where something else is seen.
-CONTRADICTION_SAY = 0.6
-#: Below this share of the whole object in sight it counts as hidden, and as back from ...
-HIDDEN_BELOW, BACK_FROM, BACK_AGREEMENT = 0.02, 0.05, 0.25
+#: Below this share of the whole object in sight it counts as hidden; it is back from a larger one
+#: on, if what is seen looks so much like it.
+HIDDEN_BELOW, BACK_FROM, BACK_LIKELY = 0.02, 0.05, 0.45
 #: How far a template may deform, in lengths of the object.
 SLACK = 0.04
 #: Islands and holes below this share of the object are noise.
 SPECK = 0.004
-#: How far the object may reach beyond its remembered shape, in its own lengths.
-GROWTH = 0.12
 #: A frame is remembered if no more than this share of the object lies in hidden patches ...
 CLEAN_UP_TO = 0.05
 #: ... it is trusted at least so far, and the last one remembered is so many frames ago.
@@ -142,11 +136,14 @@ class ObjectTracker:
         sure = inner & (warp_by_flow(self._sure, pair.back) > 0.3)
         if sure.sum() > 0.1 * inner.sum():
             inner = sure
-        tolerance = max(1.0, 0.01 * self._latest.length)
+        tolerance = max(1.5, 0.02 * self._latest.length)
         share = float(carried.sum()) / max(self._latest.area, 1.0)
         self._fitting = self._fitting_for(share)
         fit = self._fitting(pair.back, inner, tolerance) if self._fitting else None
-        if fit is not None and fit.share > 0.4 and not self._lost_for:
+        if self._fitting and (fit is None or fit.share < 0.4):
+            # An object that bends or turns follows no one motion: take its median.
+            fit = fit_translation(pair.back, inner, 2 * tolerance)
+        if fit is not None and fit.share > 0.25 and not self._lost_for:
             coast = move @ (x, y, 1.0)
             move = fit.motion
             if share < LEAST_TO_SCALE:
@@ -182,7 +179,7 @@ class ObjectTracker:
             if find is None:
                 continue
             moved = replace(template, pose=find.pose)
-            if self._fit(view, moved) > max(0.35, 1.3 * self._fit(view, template)):
+            if self._fit(view, moved) > max(BACK_LIKELY, 1.2 * self._fit(view, template)):
                 move = find.pose @ np.linalg.inv(template.pose)
                 for other in self._templates:
                     other.pose = move @ other.pose
@@ -196,7 +193,12 @@ class ObjectTracker:
         trial = replace(template)
         everywhere = np.ones((box.height, box.width), np.bool_)
         vote = template_vote(trial, view, box, everywhere, SLACK, fit_translation)
-        return float((vote.label * vote.weight).sum() / max(template.area, 1.0))
+        likely = self._likely(view.lab[box.slices], vote.weight)
+        return float((vote.label * likely).sum() / max(template.area, 1.0))
+
+    def _likely(self, lab: Float, match: Float) -> Float:
+        """How much pixels ``(h, w)`` look like the object, by texture and by colour, 0..1."""
+        return np.asarray(0.5 * match + 0.5 * chance_of(self._colours.log_odds(lab)), np.float32)
 
     def _region(self, carried: Float, view: View) -> Box | None:
         box = self._latest.box()
@@ -219,8 +221,9 @@ class ObjectTracker:
             template_vote(t, view, box, expected, slack, self._fitting) for t in self._templates
         ]
         whole = self._latest.moved(self._latest.mask, box)
-        motion = _motion_odds(pair, self._motion, camera, box)
-        odds = self._log_odds(last, votes, whole, lab, motion)
+        motion = motion_odds(pair, self._motion, camera, box)
+        evidence = Evidence(last, votes, whole, self._colours.log_odds(lab), motion)
+        odds = evidence.log_odds(self._latest.length)
         object_area = self._latest.area
         smallest = max(SPECK * object_area, min(8.0, 0.1 * object_area))
         chance = without_specks(smooth_log_odds(odds, lab), smallest)
@@ -233,7 +236,8 @@ class ObjectTracker:
         least = BACK_FROM if self._lost_for else HIDDEN_BELOW
         out = float(whole.sum()) < HIDDEN_BELOW * object_area
         gone = out or share < least or inside.sum() < min(12, 0.2 * object_area)
-        if gone or (self._lost_for and agreement < BACK_AGREEMENT):
+        likely = float(self._likely(lab, match)[inside].mean()) if inside.any() else 0.0
+        if gone or (self._lost_for and likely < BACK_LIKELY):
             return self._lose(view)
         self._lost_for = 0
         self._doubtful_for = self._doubtful_for + 1 if share < 0.7 else 0
@@ -245,43 +249,6 @@ class ObjectTracker:
         confidence = decided * (0.4 + 0.6 * agreement) * (0.5 + 0.5 * share)
         self._learn(view, full, self._hidden(whole, inside), confidence)
         return Sighting(full, float(np.clip(confidence, 0, 1)))
-
-    def _log_odds(
-        self, last: Vote, votes: list[Vote], whole: Float, lab: Float, motion: Float
-    ) -> Float:
-        colour = self._colours.log_odds(lab)
-        prior = 1 / (1 + np.exp(-colour))
-        say = TEMPLATE_SAY / len(votes)
-        contradiction = np.min([v.label * (1 - v.weight) for v in votes], axis=0)
-        # What was hidden stays hidden, unless it moves as the object does.
-        stays = 1 - np.clip(motion / 2, 0, 1) * (whole > 0.5)
-        yes = FLOW_SAY * last.weight * last.label + COLOUR_SAY * prior
-        no = FLOW_SAY * last.weight * (1 - last.label) * stays + COLOUR_SAY * (1 - prior)
-        no = no + CONTRADICTION_SAY * contradiction * (1 - prior)
-        for vote in votes:
-            yes = yes + say * vote.weight * vote.label
-            no = no + say * vote.weight * (1 - vote.label)
-        return np.asarray(
-            2 * np.log((yes + 0.02) / (no + 0.02))
-            + 0.3 * colour
-            + np.where(whole > 0.5, MOTION_SAY, 2 * MOTION_SAY) * motion
-            - self._strayed(last, votes, whole, motion),
-            np.float32,
-        )
-
-    def _strayed(self, last: Vote, votes: list[Vote], whole: Float, motion: Float) -> Float:
-        """Log-odds ``(h, w)`` against pixels that are far from where the object can be.
-
-        The object may grow beyond the remembered shape only little by little, and only with pixels
-        that move as it does.
-        """
-        beyond = _distance(whole > 0.5)
-        grown = (last.label > 0.5) & (last.weight > 0.3) & (motion >= 0)
-        near = (whole > 0.5) | (grown & (beyond < GROWTH * self._latest.length))
-        for vote in votes:
-            near |= (vote.label > 0.5) & (vote.weight > 0.3)
-        band = max(2.0, 0.04 * self._latest.length)
-        return np.asarray(np.minimum(_distance(near) / band, 5) ** 2, np.float32)
 
     def _lose(self, view: View) -> Sighting:
         self._lost_for += 1
@@ -329,25 +296,3 @@ class ObjectTracker:
             whole = np.maximum(chance[wide.slices], self._latest.moved(self._latest.mask, wide))
             ring[wide.slices] = 1 - cv2.dilate(whole, np.ones((5, 5), np.uint8))
         return ring
-
-
-def _distance(mask: NDArray[np.bool_]) -> Float:
-    """Distance to a mask, in pixels."""
-    return np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3))
-
-
-def _motion_odds(pair: PairFlow, own: Transform, camera: Transform, box: Box) -> Float:
-    """Log-odds ``(h, w)`` of the box that pixels move with the object and not with the camera.
-
-    0 where the two cannot be told apart or flow is not to be trusted.
-    """
-    points = grid(box.height, box.width) + np.array([box.x0, box.y0], np.float32)
-    back = pair.back[box.slices]
-    with_object = offsets(np.linalg.inv(own), points)
-    with_camera = offsets(np.linalg.inv(camera), points)
-    apart = np.sum((with_object - with_camera) ** 2, axis=2)
-    from_object = np.sum((back - with_object) ** 2, axis=2)
-    from_camera = np.sum((back - with_camera) ** 2, axis=2)
-    odds = (from_camera - from_object) / (2 + apart / 2)
-    odds = np.where(apart > 1, np.clip(odds, -2, 2), 0) * pair.trust[box.slices]
-    return np.asarray(odds, np.float32)
