@@ -68,7 +68,7 @@ class FlowTracker:
 
     settings_type: ClassVar[type] = FlowSettings
     title: ClassVar[str] = "Tracking"
-    seconds_per_frame: ClassVar[float] = 0.1
+    seconds_per_frame: ClassVar[float] = 0.12
 
     def __init__(self, settings: FlowSettings) -> None:
         self._settings = settings

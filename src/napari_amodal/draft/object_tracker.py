@@ -136,7 +136,7 @@ class ObjectTracker:
         sure = inner & (warp_by_flow(self._sure, pair.back) > 0.3)
         if sure.sum() > 0.1 * inner.sum():
             inner = sure
-        tolerance = max(1.5, 0.02 * self._latest.length)
+        tolerance = max(1.0, 0.01 * self._latest.length)
         share = float(carried.sum()) / max(self._latest.area, 1.0)
         self._fitting = self._fitting_for(share)
         fit = self._fitting(pair.back, inner, tolerance) if self._fitting else None
