@@ -112,7 +112,7 @@ def other_package(monkeypatch: pytest.MonkeyPatch) -> None:
         },
         StageKind.REASONER: {"box": "BoxReasoner"},
         StageKind.COMPLETER: {"same": "SameCompleter"},
-        registry.ENGINES_GROUP: {"still": "STILL"},
+        registry.ENGINES_GROUP: {"still": "STILL", "broken": "NOT_THERE"},
     }
     points = {
         str(group): {
@@ -176,7 +176,8 @@ def test_mixtures_and_settings(clip: Clip) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nothing", "no engine named 'nothing'; there are: still"),
+        ("nothing", "no engine named 'nothing'; there are: broken, still"),
+        ("broken", "the engine 'broken' .* cannot be loaded"),
         ("still+box+nothing", "no completer named 'nothing'; there are: same"),
         ("broken+box+same", "cannot be loaded"),
     ],

@@ -27,8 +27,8 @@ from napari_amodal.draft.view import View
 Float = NDArray[np.float32]
 
 #: Below this share of the whole object in sight it counts as hidden; it is back from a larger one
-#: on, if what is seen looks so much like it.
-HIDDEN_BELOW, BACK_FROM, BACK_LIKELY = 0.02, 0.05, 0.45
+#: on, if its texture agrees or texture and colour together look like it so far.
+HIDDEN_BELOW, BACK_FROM, BACK_AGREEMENT, BACK_LIKELY = 0.02, 0.05, 0.25, 0.45
 #: How far a template may deform, in lengths of the object.
 SLACK = 0.04
 #: Islands and holes below this share of the object are noise.
@@ -237,7 +237,8 @@ class ObjectTracker:
         out = float(whole.sum()) < HIDDEN_BELOW * object_area
         gone = out or share < least or inside.sum() < min(12, 0.2 * object_area)
         likely = float(self._likely(lab, match)[inside].mean()) if inside.any() else 0.0
-        if gone or (self._lost_for and likely < BACK_LIKELY):
+        back = agreement > BACK_AGREEMENT or likely > BACK_LIKELY
+        if gone or (self._lost_for and not back):
             return self._lose(view)
         self._lost_for = 0
         self._doubtful_for = self._doubtful_for + 1 if share < 0.7 else 0

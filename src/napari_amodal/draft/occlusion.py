@@ -26,6 +26,8 @@ from napari_amodal.stages import Occlusion, Query, VisibleTrack
 
 #: An object that is less than this visible when it is first seen was hidden before, not absent.
 _EMERGING_SHARE = 0.7
+#: Frames that tell it: the very first often shows a sliver that says little.
+_FIRST_SEEN = 3
 #: How far beyond a hidden part a thing at rest is taken to hide the object, as a share of its size.
 _STILL_MARGIN = 0.1
 #: Margin around the amodal box within which hiders are told, as a share of the box's longer side.
@@ -128,11 +130,8 @@ class OutlineReasoner:
             standing = standing_occluders(
                 told.behind_still, scene.visible, scene.still, scene.camera
             )
-            scene = replace(
-                scene,
-                hiders=_each(np.logical_or, scene.hiders, standing),
-                still=_each(np.greater, scene.still, standing),
-            )
+            hiders = (scene.hiders[frame] | standing[frame] for frame in range(len(clip)))
+            scene = replace(scene, hiders=MaskStack(hiders, clip.height, clip.width))
             told = self._told(scene, clear, watch, (begun + 2 * len(clip), steps[1]))
         watch.step(steps[0] + _STEPS_AN_OBJECT * len(clip), steps[1])
         return told.occlusion()
@@ -146,12 +145,6 @@ class OutlineReasoner:
             told.add(frame, shape)
             watch.step(steps[0] + count + frame + 1, steps[1])
         return told
-
-
-def _each(combine: np.ufunc, first: MaskStack, second: MaskStack) -> MaskStack:
-    """Both stacks combined frame by frame."""
-    masks = (combine(first[frame], second[frame]) for frame in range(len(first)))
-    return MaskStack(masks, first.height, first.width)
 
 
 def clear_frames(query: Query) -> frozenset[int]:
@@ -252,7 +245,7 @@ class _Told:
         seen = [frame for frame, box in enumerate(self._scene.visible.boxes) if box is not None]
         if not seen or seen[0] in self._leaving:
             return self._leaving
-        amount = self._amounts[seen[0]] or 0.0
+        amount = max(self._amounts[frame] or 0.0 for frame in seen[:_FIRST_SEEN])
         return self._leaving - (
             frozenset(range(seen[0])) if 1 - amount < _EMERGING_SHARE else frozenset()
         )

@@ -26,11 +26,16 @@ from napari_amodal.masks import Mask
 #: A part that is missing where something may hide it counts as hidden from this radius on, as a
 #: share of the object's size; thinner ones are errors of outline and pose.
 THIN = 0.015
-#: The same behind things that stay in place, which are mostly background beside a limb that moved.
+#: The least such radius, in pixels of the frame: outlines are not drawn more exactly.
+_THIN_PIXELS = 1.5
+#: `THIN` behind things that stay in place, which are mostly background beside a limb that moved.
 THIN_BEHIND_STILL = 0.05
 #: What is missing but too thin to be called hidden fades at this rate a frame: it may yet grow, as
 #: when the object slowly moves behind something.
 _FADING = 0.2
+#: How old knowledge counts at first that the object is not where a thing at rest is seen: that is
+#: mostly background, but not surely. Each frame that repeats it makes it a frame younger.
+_AGE_BEFORE_STILL = 6.0
 #: Least frames, and least travel over the background as a share of the grid's side, between two
 #: outlines that are compared: beside things at rest, and beside things that move.
 _RECENT = (1, 0.04)
@@ -45,6 +50,8 @@ def first_shape(view: View, cells: int) -> Shape:
     unknown = sampled(view.hiders, pose, cells) > 0.5
     unknown |= outside_frame(pose, cells, view.height, view.width)
     age = np.where(unknown & ~seen, NEVER, 0.0).astype(np.float32)
+    still = sampled(view.still, pose, cells) > 0.5
+    age[still & ~unknown & ~seen] = _AGE_BEFORE_STILL
     return Shape(signed_distance(seen), age, pose, 0.0)
 
 
@@ -59,9 +66,10 @@ def updated(shape: Shape, view: View) -> Shape:
     missing = (shape.distance > 0) & ~seen
     size = float(np.sqrt(np.count_nonzero(shape.distance > 0)))
     outline = signed_distance(seen)
-    hidden = hidden_part(missing & hiding, missing & still, size * view.slack)
+    pixel = 1 / shape.scale
+    hidden = hidden_part(missing & hiding, missing & still, size * view.slack, pixel)
     undecided = missing & (hiding | still) & ~hidden
-    hidden &= ~_beside_own_outline(hidden, hiding, outline, shape)
+    hidden &= ~_beside_own_outline(hidden, still, outline, shape)
     hidden |= missing & beyond
     unknown = hidden | ((hiding | beyond) & ~missing & ~seen)
     share = np.float32(view.confidence) * ~unknown
@@ -70,6 +78,8 @@ def updated(shape: Shape, view: View) -> Shape:
     share[(shape.age >= NEVER) & ~unknown] = 1.0
     distance = shape.distance + share * (signed_distance(seen | hidden) - shape.distance)
     age = np.where(unknown, np.minimum(shape.age + 1, NEVER), 0.0).astype(np.float32)
+    before_still = still & ~unknown & ~seen
+    age[before_still] = (shape.age[before_still] - 1).clip(0, _AGE_BEFORE_STILL)
     return replace(
         shape,
         distance=distance.astype(np.float32),
@@ -87,20 +97,20 @@ def _sightings(
     return earlier
 
 
-def _beside_own_outline(hidden: Mask, hiding: Mask, outline: Grid, shape: Shape) -> Mask:
+def _beside_own_outline(hidden: Mask, still: Mask, outline: Grid, shape: Shape) -> Mask:
     """Patches of `hidden` that border the object's own outline.
 
     An outline that stays in place on the object while the object moves over the background is the
     object's own: the edge of a thing at rest would have moved across it. That of a moving thing may
-    go along with the object for a while, so this is asked over a longer time for patches mostly
-    behind moving things (`hiding`).
+    go along with the object for a while, so this is asked over a longer time for patches that are
+    not mostly behind things at rest (`still`).
     """
     refuted = np.zeros_like(hidden)
     if not hidden.any():
         return refuted
     count, labels = cv2.connectedComponents(hidden.view(np.uint8))
     area = np.bincount(labels.ravel(), minlength=count)
-    at_rest = 2 * np.bincount(labels[hiding], minlength=count) < area
+    at_rest = 2 * np.bincount(labels[still], minlength=count) > area
     around = cv2.dilate(labels.astype(np.uint16), np.ones((5, 5), np.uint8))
     edge = (outline > 0) & (outline < 1.0)
     bordering = np.bincount(around[edge], minlength=count)
@@ -119,7 +129,7 @@ def _beside_own_outline(hidden: Mask, hiding: Mask, outline: Grid, shape: Shape)
     return refuted
 
 
-def hidden_part(behind_hiders: Mask, behind_still: Mask, size: float) -> Mask:
+def hidden_part(behind_hiders: Mask, behind_still: Mask, size: float, pixel: float = 1.0) -> Mask:
     """Where a missing part is large enough to be hidden rather than moved or badly outlined.
 
     Parameters
@@ -129,9 +139,14 @@ def hidden_part(behind_hiders: Mask, behind_still: Mask, size: float) -> Mask:
         a thing that stays in place could.
     size : float
         Square root of the shape's area, in the masks' own pixels, times `slack_of` the mask.
+    pixel : float
+        Side of a pixel of the frame, in the masks' own pixels.
     """
     either = behind_hiders | behind_still
-    return _thick(behind_hiders, THIN * size) | _thick(either, THIN_BEHIND_STILL * size)
+    least = _THIN_PIXELS * pixel
+    return _thick(behind_hiders, max(THIN * size, least)) | _thick(
+        either, max(THIN_BEHIND_STILL * size, least)
+    )
 
 
 def _thick(mask: Mask, radius: float) -> Mask:
