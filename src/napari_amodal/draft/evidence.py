@@ -49,7 +49,7 @@ class Evidence:
     def log_odds(self, length: float) -> Float:
         """Log-odds ``(h, w)`` of the object, whose longest side is `length` pixels."""
         last, votes, whole, motion = self.last, self.votes, self.whole, self.motion
-        prior = chance_of(self.colour)
+        prior = _chance(self.colour)
         say = TEMPLATE_SAY / len(votes)
         contradiction = np.min([v.label * (1 - v.weight) for v in votes], axis=0)
         # What was hidden stays hidden, unless it moves as the object does.
@@ -84,7 +84,7 @@ class Evidence:
         return np.asarray(np.minimum(_distance(near) / band, 5) ** 2, np.float32)
 
 
-def chance_of(log_odds: Float) -> Float:
+def _chance(log_odds: Float) -> Float:
     """The chance 0..1 that log-odds stand for."""
     return np.asarray(1 / (1 + np.exp(-log_odds)), np.float32)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_amodal.boxes import Box, box_of
 from napari_amodal.draft.appearance import ColourModel, Template, Vote, template_vote
-from napari_amodal.draft.evidence import Evidence, chance_of, motion_odds
+from napari_amodal.draft.evidence import Evidence, motion_odds
 from napari_amodal.draft.flow import (
     Fitting,
     PairFlow,
@@ -27,8 +27,10 @@ from napari_amodal.draft.view import View
 Float = NDArray[np.float32]
 
 #: Below this share of the whole object in sight it counts as hidden; it is back from a larger one
-#: on, if its texture agrees or texture and colour together look like it so far.
-HIDDEN_BELOW, BACK_FROM, BACK_AGREEMENT, BACK_LIKELY = 0.02, 0.05, 0.25, 0.45
+#: on, if its texture agrees so far.
+HIDDEN_BELOW, BACK_FROM, BACK_AGREEMENT = 0.02, 0.05, 0.25
+#: Share of a template that must be found again at another place before it is moved there.
+LEAST_FIT = 0.35
 #: How far a template may deform, in lengths of the object.
 SLACK = 0.04
 #: Islands and holes below this share of the object are noise.
@@ -179,7 +181,7 @@ class ObjectTracker:
             if find is None:
                 continue
             moved = replace(template, pose=find.pose)
-            if self._fit(view, moved) > max(BACK_LIKELY, 1.2 * self._fit(view, template)):
+            if self._fit(view, moved) > max(LEAST_FIT, 1.3 * self._fit(view, template)):
                 move = find.pose @ np.linalg.inv(template.pose)
                 for other in self._templates:
                     other.pose = move @ other.pose
@@ -193,12 +195,7 @@ class ObjectTracker:
         trial = replace(template)
         everywhere = np.ones((box.height, box.width), np.bool_)
         vote = template_vote(trial, view, box, everywhere, SLACK, fit_translation)
-        likely = self._likely(view.lab[box.slices], vote.weight)
-        return float((vote.label * likely).sum() / max(template.area, 1.0))
-
-    def _likely(self, lab: Float, match: Float) -> Float:
-        """How much pixels ``(h, w)`` look like the object, by texture and by colour, 0..1."""
-        return np.asarray(0.5 * match + 0.5 * chance_of(self._colours.log_odds(lab)), np.float32)
+        return float((vote.label * vote.weight).sum() / max(template.area, 1.0))
 
     def _region(self, carried: Float, view: View) -> Box | None:
         box = self._latest.box()
@@ -236,9 +233,7 @@ class ObjectTracker:
         least = BACK_FROM if self._lost_for else HIDDEN_BELOW
         out = float(whole.sum()) < HIDDEN_BELOW * object_area
         gone = out or share < least or inside.sum() < min(12, 0.2 * object_area)
-        likely = float(self._likely(lab, match)[inside].mean()) if inside.any() else 0.0
-        back = agreement > BACK_AGREEMENT or likely > BACK_LIKELY
-        if gone or (self._lost_for and not back):
+        if gone or (self._lost_for and agreement < BACK_AGREEMENT):
             return self._lose(view)
         self._lost_for = 0
         self._doubtful_for = self._doubtful_for + 1 if share < 0.7 else 0
