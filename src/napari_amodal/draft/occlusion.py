@@ -70,7 +70,7 @@ class OutlineReasoner:
 
     settings_type: ClassVar[type] = OutlineSettings
     title: ClassVar[str] = "Finding what hides it"
-    seconds_per_frame: ClassVar[float] = 0.05
+    seconds_per_frame: ClassVar[float] = 0.045
 
     def __init__(self, settings: OutlineSettings) -> None:
         self._settings = settings

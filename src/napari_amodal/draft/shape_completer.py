@@ -43,7 +43,7 @@ class ShapeCompleter:
 
     settings_type: ClassVar[type] = ShapeSettings
     title: ClassVar[str] = "Completing hidden parts"
-    seconds_per_frame: ClassVar[float] = 0.03
+    seconds_per_frame: ClassVar[float] = 0.025
 
     def __init__(self, settings: ShapeSettings) -> None:
         self._settings = settings
