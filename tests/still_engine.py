@@ -26,7 +26,7 @@ class StillSettings:
     )
     fails: bool = field(default=False, metadata={"label": "Fails"})
     stall_at: int = field(default=-1, metadata={"label": "Stall at", "min": -1})
-    hidden: int = 7
+    seed: int = 42
 
 
 class StillTracker:
