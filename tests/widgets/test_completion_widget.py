@@ -80,7 +80,7 @@ def test_settings_come_from_the_stages(open_widget: Open, frames: np.ndarray, qt
         "pause": 0.01,
         "fails": False,
         "stall_at": -1,
-        "hidden": 7,
+        "seed": 42,
     }
 
 
