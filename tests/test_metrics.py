@@ -33,7 +33,7 @@ def tolerance(name: str, kind: str) -> float:
     if kind == "visible":
         return 1e-6
     if int(cv2.__version__.split(".")[0]) < 5:
-        return 1e-3
+        return 1e-2
     return 5e-6 if name == "car_behind_wall_full" else 1e-6
 
 
