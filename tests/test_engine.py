@@ -4,92 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import EntryPoint
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 
 from napari_amodal import registry
-from napari_amodal.boxes import Box
 from napari_amodal.clip import Clip, clip_from_array
 from napari_amodal.engine import Completion, run
 from napari_amodal.errors import CallError, Cancelled, InputError
-from napari_amodal.levels import FrameOcclusion, OcclusionLevel
 from napari_amodal.masks import MaskStack
-from napari_amodal.progress import FrameMask, Progress, Watch
+from napari_amodal.progress import Progress
 from napari_amodal.registry import Engine, StageKind, find_engine
-from napari_amodal.stages import Hypothesis, Occlusion, Query, VisibleTrack
-
-
-@dataclass(frozen=True)
-class StillSettings:
-    pause: float = 0.0
-    seed: int = 42
-
-
-class StillTracker:
-    """Repeats the query in every frame; a stage as another package would write it."""
-
-    settings_type: ClassVar[type] = StillSettings
-    title: ClassVar[str] = "Standing still"
-    seconds_per_frame: ClassVar[float] = 0.3
-
-    def __init__(self, settings: StillSettings) -> None:
-        self.settings = settings
-
-    @classmethod
-    def missing(cls) -> tuple[str, ...]:
-        return ()
-
-    def track(
-        self, clip: Clip, queries: Mapping[int, Query], watch: Watch
-    ) -> Mapping[int, VisibleTrack]:
-        tracks = {}
-        for object_id, query in queries.items():
-            mask = query.visible[query.frame]
-            for frame in range(len(clip)):
-                time.sleep(self.settings.pause)
-                shown = FrameMask("visible", object_id, frame, mask)
-                watch.step(frame + 1, len(clip), shown)
-            stack = MaskStack([mask] * len(clip), clip.height, clip.width)
-            tracks[object_id] = VisibleTrack(stack, np.ones(len(clip), np.float32))
-        return tracks
-
-
-class BoxReasoner(StillTracker):
-    title = "Boxing"
-    seconds_per_frame = 0.1
-
-    def reason(
-        self,
-        clip: Clip,
-        queries: Mapping[int, Query],
-        tracks: Mapping[int, VisibleTrack],
-        watch: Watch,
-    ) -> Mapping[int, Occlusion]:
-        nothing = MaskStack.empty(len(clip), clip.height, clip.width)
-        level = FrameOcclusion(OcclusionLevel.NO_OCCLUSION, 0.0)
-        box: Box | None = Box(0, 0, clip.height, clip.width)
-        return {key: Occlusion((level,) * len(clip), (box,) * len(clip), nothing) for key in tracks}
-
-
-class SameCompleter(StillTracker):
-    title = "Completing"
-    seconds_per_frame = 0.1
-
-    def complete(
-        self,
-        clip: Clip,
-        queries: Mapping[int, Query],
-        tracks: Mapping[int, VisibleTrack],
-        occlusions: Mapping[int, Occlusion],
-        watch: Watch,
-    ) -> Mapping[int, tuple[Hypothesis, ...]]:
-        watch.step(1, 1)
-        return {key: (Hypothesis(track.masks, 1.0),) for key, track in tracks.items()}
+from napari_amodal.stages import Query
+from still_engine import StillTracker
 
 
 class LackingTracker(StillTracker):
@@ -98,7 +27,7 @@ class LackingTracker(StillTracker):
         return ("torch is not installed: pip install 'napari-amodal[gpu]'",)
 
 
-STILL = Engine("still", "for tests", "still", "box", "same", {"still": {"seed": 7}})
+STILL = Engine("still", "for tests", "still", "open", "same", {"still": {"seed": 7}})
 
 
 @pytest.fixture(autouse=True)
@@ -106,19 +35,16 @@ def other_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """A package beside ours that offers stages and an engine by entry points."""
     offered = {
         StageKind.TRACKER: {
-            "still": "StillTracker",
-            "lacking": "LackingTracker",
-            "broken": "NotThere",
+            "still": "still_engine:StillTracker",
+            "lacking": f"{__name__}:LackingTracker",
+            "broken": "still_engine:NotThere",
         },
-        StageKind.REASONER: {"box": "BoxReasoner"},
-        StageKind.COMPLETER: {"same": "SameCompleter"},
-        registry.ENGINES_GROUP: {"still": "STILL"},
+        StageKind.REASONER: {"open": "still_engine:OpenReasoner"},
+        StageKind.COMPLETER: {"same": "still_engine:SameCompleter"},
+        registry.ENGINES_GROUP: {"still": f"{__name__}:STILL", "broken": "still_engine:NOT_THERE"},
     }
     points = {
-        str(group): {
-            name: EntryPoint(name, f"{__name__}:{attribute}", str(group))
-            for name, attribute in names.items()
-        }
+        str(group): {name: EntryPoint(name, value, str(group)) for name, value in names.items()}
         for group, names in offered.items()
     }
     monkeypatch.setattr(registry, "_entry_points", lambda group: points[str(group)])
@@ -141,10 +67,10 @@ def test_a_run_of_stages_from_another_package(clip: Clip) -> None:
     assert isinstance(result, Completion)
     assert set(result.objects) == {1, 2}
     assert result.objects[2].amodal[9].sum() == 15
-    assert result.settings["still"] == {"pause": 0.0, "seed": 7}
+    assert result.settings["still"]["seed"] == 7
     assert list(dict.fromkeys(p.stage for p in heard)) == [
         "Standing still",
-        "Boxing",
+        "Looking",
         "Completing",
         "done",
     ]
@@ -168,17 +94,19 @@ def test_given_visible_masks_skip_the_tracker(clip: Clip) -> None:
 
 
 def test_mixtures_and_settings(clip: Clip) -> None:
-    engine = find_engine("still+box+same")
+    engine = find_engine("still+open+same")
     result = run(clip, {1: query()}, engine, settings={"still": {"pause": 0.001}})
-    assert result.settings["still"] == {"pause": 0.001, "seed": 42}
+    assert result.settings["still"]["pause"] == 0.001
+    assert result.settings["still"]["seed"] == 42
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nothing", "no engine named 'nothing'; there are: still"),
-        ("still+box+nothing", "no completer named 'nothing'; there are: same"),
-        ("broken+box+same", "cannot be loaded"),
+        ("nothing", "no engine named 'nothing'; there are: broken, still"),
+        ("broken", "the engine 'broken' .* cannot be loaded"),
+        ("still+open+nothing", "no completer named 'nothing'; there are: same"),
+        ("broken+open+same", "cannot be loaded"),
     ],
 )
 def test_unknown_engines_are_named(name: str, message: str) -> None:
@@ -189,7 +117,7 @@ def test_unknown_engines_are_named(name: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"still": {"speed": 1}}, "no setting 'speed'; it has: pause, seed"),
+        ({"still": {"speed": 1}}, "no setting 'speed'; it has: fails, pause, seed, stall_at"),
         ({"shape": {"pause": 1}}, "no stage 'shape'"),
     ],
 )
@@ -200,7 +128,7 @@ def test_unknown_settings_are_named(clip: Clip, settings: Any, message: str) -> 
 
 def test_what_a_stage_lacks_is_said_before_any_work(clip: Clip) -> None:
     with pytest.raises(CallError, match="pip install"):
-        run(clip, {1: query()}, Engine("e", "", "lacking", "box", "same"))
+        run(clip, {1: query()}, Engine("e", "", "lacking", "open", "same"))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, binary_erosion
@@ -38,7 +40,7 @@ def test_it_shows_every_level_of_occlusion_and_full_occlusion_twice(sample: Samp
     levels = {occlusion.level for occlusion in sample.occlusion}
     assert levels == set(OcclusionLevel) - {OcclusionLevel.NONE}
     gone = [box is None for box in sample.visible.boxes]
-    assert sum(now and not before for before, now in zip(gone, gone[1:], strict=False)) == 2
+    assert sum(now and not before for before, now in pairwise(gone)) == 2
     assert sample.occlusion[0].amount == sample.occlusion[-1].amount == 0
 
 

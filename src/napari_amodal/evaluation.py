@@ -37,6 +37,9 @@ class Scores:
     j_visible: float | None
 
 
+_NO_SCORES = Scores(None, None, None, None, None)
+
+
 @dataclass(frozen=True)
 class Prediction:
     """A predicted clip.
@@ -114,12 +117,13 @@ def score_clip(prediction: Prediction, truth: Path) -> Scores:
     """Score one predicted clip.
 
     Several hypotheses are scored one by one and averaged, as in the published evaluation; the
-    published layout has no visible masks and so no `j_visible`.
+    published layout has no visible masks and so no `j_visible`. A true clip without ``gt_masks/``
+    defines no figure of amodal masks.
 
     Raises
     ------
     InputError
-        Masks are missing, or the two clips are not of one size.
+        Masks of some frames are missing, or the two clips are not of one size.
     """
     true = _read_truth(truth)
     if is_tabe51(prediction.folder):
@@ -141,13 +145,18 @@ def mean_scores(scores: Sequence[Scores]) -> Scores:
 
 @dataclass(frozen=True)
 class _Truth:
-    amodal: MaskStack
-    visible: MaskStack
+    """What is known of a true clip; a natural one has no amodal masks, a new one neither."""
+
+    amodal: MaskStack | None
+    visible: MaskStack | None
     levels: tuple[OcclusionLevel, ...]
 
 
 def _read_truth(folder: Path) -> _Truth:
     read = read_tabe51(folder)
+    if not read.amodal:
+        whole = len(read.visible) == len(read.clip)
+        return _Truth(None, _whole(read.visible, read.clip, folder) if whole else None, ())
     amodal = _whole(read.amodal, read.clip, folder / "gt_masks")
     visible = _whole(read.visible, read.clip, folder / "visible_masks")
     occlusion = read.occlusion or occlusion_of(visible, amodal)
@@ -156,29 +165,40 @@ def _read_truth(folder: Path) -> _Truth:
 
 def _score_ours(folder: Path, true: _Truth) -> Scores:
     read = read_tabe51(folder)
-    amodal = _whole(read.amodal, read.clip, folder / "gt_masks")
-    scores = _scores(folder, amodal, true)
-    if len(read.visible) < len(read.clip):
-        return scores  # a prediction of amodal masks alone
+    scores = _NO_SCORES
+    if true.amodal is not None:
+        scores = _amodal_scores(folder, _whole(read.amodal, read.clip, folder / "gt_masks"), true)
+    if true.visible is None or len(read.visible) < len(read.clip):
+        return scores
     visible = _whole(read.visible, read.clip, folder / "visible_masks")
+    _check_same_clip(folder, visible, true.visible)
     found = visible_score(visible, true.visible, _query_frames(read.provenance))
     return replace(scores, j_visible=found)
 
 
 def _score_published(folder: Path, true: _Truth) -> Scores:
+    if true.amodal is None:
+        return _NO_SCORES
     masks = read_prediction(folder)
     height, width = masks.size
-    return _scores(folder, _whole_stack(masks, len(true.levels), height, width, folder), true)
+    amodal = _whole_stack(masks, len(true.levels), height, width, folder)
+    return _amodal_scores(folder, amodal, true)
 
 
-def _scores(folder: Path, amodal: MaskStack, true: _Truth) -> Scores:
-    if amodal.shape != true.amodal.shape:
-        raise InputError(
-            f"{folder} has {_described(amodal)}, the truth has {_described(true.amodal)}: "
-            "they are not of the same clip"
-        )
+def _amodal_scores(folder: Path, amodal: MaskStack, true: _Truth) -> Scores:
+    assert true.amodal is not None
+    assert true.visible is not None
+    _check_same_clip(folder, amodal, true.amodal)
     found = amodal_scores(amodal, true.amodal, true.visible, true.levels)
     return Scores(found.all_frames, found.occluded, found.fully_occluded, found.hidden_part, None)
+
+
+def _check_same_clip(folder: Path, predicted: MaskStack, true: MaskStack) -> None:
+    if predicted.shape != true.shape:
+        raise InputError(
+            f"{folder} has {_described(predicted)}, the truth has {_described(true)}: "
+            "they are not of the same clip"
+        )
 
 
 def _described(stack: MaskStack) -> str:

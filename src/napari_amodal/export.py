@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,7 +19,7 @@ from napari_amodal import __version__
 from napari_amodal.clip import Clip
 from napari_amodal.engine import Completion
 from napari_amodal.errors import CallError
-from napari_amodal.formats.tabe51 import write_tabe51
+from napari_amodal.formats.tabe51 import is_tabe51, write_tabe51
 from napari_amodal.levels import FrameOcclusion, OcclusionLevel, occlusion_of
 from napari_amodal.masks import MaskStack
 
@@ -116,21 +116,25 @@ def object_folders(out: Path, name: str, object_ids: tuple[int, ...]) -> dict[in
     }
 
 
-def check_targets(folders: Mapping[int, Path], clip: Clip, *, overwrite: bool) -> None:
+def check_targets(folders: Mapping[int, Path], *, overwrite: bool) -> None:
     """Raise `CallError` if `export` could not write these folders; nothing is written.
 
     A run calls it before any work, so that an hour's result does not meet a closed door.
     """
     for folder in folders.values():
-        if clip.source is not None and folder.resolve() == clip.source.resolve():
-            raise CallError(f"{folder} is the clip itself: choose another folder to write to")
         if folder.exists() and not overwrite:
             raise CallError(f"{folder} is there already: choose another folder or overwrite it")
+        if folder.exists() and not (is_tabe51(folder) or _is_empty(folder)):
+            raise CallError(f"{folder} is there and is no clip folder: choose another folder")
         standing = next(path for path in folder.absolute().parents if path.exists())
         if not standing.is_dir():
             raise CallError(f"{standing} is a file: choose a folder to write to")
         if not os.access(standing, os.W_OK | os.X_OK):
             raise CallError(f"{standing} cannot be written to: choose another folder")
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 def export(
@@ -140,6 +144,7 @@ def export(
     completion: Completion | None = None,
     *,
     overwrite: bool = False,
+    on_frame: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, ...]:
     """Write one clip folder an object under `out`, each complete or not at all.
 
@@ -152,16 +157,19 @@ def export(
     completion : Completion, optional
         The run that the annotations came from.
     overwrite : bool
-        Replace folders that are there, each once the new one is complete.
+        Replace clip folders that are there, each once the new one is complete.
+    on_frame : callable, optional
+        Called with the frames written and the number of all, over all objects; what it raises
+        (`Cancelled`) ends the writing.
 
     Raises
     ------
     CallError
-        A folder is there and `overwrite` is False, or is the clip itself; nothing is written then.
+        A folder is there and `overwrite` is False, or is no clip folder; nothing is written then.
     """
     folders = object_folders(out, clip.name, tuple(annotations))
-    check_targets(folders, clip, overwrite=overwrite)
-    for object_id, folder in folders.items():
+    check_targets(folders, overwrite=overwrite)
+    for index, (object_id, folder) in enumerate(folders.items()):
         annotation = annotations[object_id]
         write_tabe51(
             folder,
@@ -171,8 +179,19 @@ def export(
             annotation.occlusion,
             provenance(clip, object_id, annotation, completion),
             overwrite=overwrite,
+            on_frame=_counted(on_frame, index, len(folders)),
         )
     return tuple(folders.values())
+
+
+def _counted(
+    on_frame: Callable[[int, int], None] | None, index: int, folders: int
+) -> Callable[[int, int], None] | None:
+    """`on_frame` for one of several folders, counting the frames of all."""
+    if on_frame is None:
+        return None
+    report = on_frame
+    return lambda done, total: report(index * total + done, folders * total)
 
 
 def _version_of(distribution: str) -> str | None:

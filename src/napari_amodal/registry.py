@@ -87,11 +87,15 @@ def stage_type(kind: StageKind, name: str) -> Any:
         raise CallError(
             f"there is no {kind.label} named {name!r}; there are: {', '.join(sorted(known))}"
         )
+    return _load(known[name], kind.label)
+
+
+def _load(point: EntryPoint, what: str) -> Any:
     try:
-        return known[name].load()
+        return point.load()
     except Exception as error:  # whatever another package's import may raise
         raise CallError(
-            f"the {kind.label} {name!r} ({known[name].value}) cannot be loaded: {error}"
+            f"the {what} {point.name!r} ({point.value}) cannot be loaded: {error}"
         ) from error
 
 
@@ -110,7 +114,7 @@ def find_engine(name: str) -> Engine:
     """
     known = _entry_points(ENGINES_GROUP)
     if name in known:
-        engine = known[name].load()
+        engine = _load(known[name], "engine")
         assert isinstance(engine, Engine)
         return engine
     parts = name.split("+")

@@ -29,7 +29,7 @@ def still_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def with_ours(group: str) -> dict[str, EntryPoint]:
         ours = {
-            name: EntryPoint(name, f"{__package__}.still_engine:{value}", str(group))
+            name: EntryPoint(name, f"still_engine:{value}", str(group))
             for name, value in _OURS.get(group, {}).items()
         }
         return {**found(group), **ours}

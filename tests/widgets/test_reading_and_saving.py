@@ -19,7 +19,7 @@ from napari_amodal.masks import MaskStack
 from napari_amodal.widgets.completion_widget import CompletionWidget
 from napari_amodal.widgets.writers import SaveError
 
-from .driving import mask, paint_square, wait_until_idle
+from .driving import choose_engine, mask, paint_square, run_to_its_end, wait_until_idle
 
 PLUGIN = "napari-amodal"
 Said = Callable[[], list[str]]
@@ -54,17 +54,26 @@ def test_folder_opens_as_frames_and_masks(viewer: Viewer, folder: Path) -> None:
     assert str(folder) in repr(image.metadata)
 
 
-def test_folder_with_a_query_mask_only(viewer: Viewer, folder: Path) -> None:
+def test_folder_with_a_query_mask_only(
+    open_widget: Callable[[], CompletionWidget], folder: Path, qtbot: Any
+) -> None:
+    widget = open_widget()
+    viewer = widget.model.viewer
     for path in (*folder.glob("gt_masks/*"), *sorted(folder.glob("visible_masks/*"))[1:]):
         path.unlink()
     (folder / "annos.json").unlink()
     _, amodal, visible = viewer.open(folder, plugin=PLUGIN)
     assert not amodal.data.any() and visible.data[0].any() and not visible.data[1:].any()
-    paint_square(visible, 3)  # editable
+    qtbot.waitUntil(lambda: widget.model.query is visible)
+    assert widget.model.results is None  # a query, nothing to correct yet
+    choose_engine(widget, "still")
+    run_to_its_end(qtbot, widget)
+    assert (mask(visible, 1) == 0).all()  # what the folder gave is left alone
+    assert (mask(viewer.layers["visible [1]"], 1) == mask(visible, 0)).all()
 
 
 def test_folder_round_trip_through_save(viewer: Viewer, folder: Path, tmp_path: Path) -> None:
-    image, amodal, visible = viewer.open(folder, plugin=PLUGIN)
+    _, amodal, visible = viewer.open(folder, plugin=PLUGIN)
     paint_square(amodal, 3)
     viewer.layers.selection = {amodal, visible}  # the masks know their frames
     written = viewer.layers.save(tmp_path / "saved", selected=True, plugin=PLUGIN)

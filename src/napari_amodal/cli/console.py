@@ -31,8 +31,8 @@ CALL_IS_WRONG = 2
 #: As shells have it for a command that SIGINT ended.
 STOPPED = 128 + signal.SIGINT
 
-#: Without a terminal a line is printed each time this much more of the run is done.
-_LINE_EVERY = 0.1
+#: Without a terminal a line is printed each time that another of so many parts of a run is done.
+_LINES = 10
 
 
 def reporting(command: Callable[P, None]) -> Callable[P, None]:
@@ -80,13 +80,7 @@ def note(message: str) -> None:
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Give an `is_cancelled` that Ctrl-C sets to True; a second Ctrl-C raises at once.
-
-    Raises
-    ------
-    Cancelled
-        At the end, if Ctrl-C came too late for the run to notice.
-    """
+    """Give an `is_cancelled` that Ctrl-C sets to True; a second Ctrl-C raises at once."""
     stop = threading.Event()
 
     def on_interrupt(_signal: int, _frame: Any) -> None:
@@ -99,8 +93,6 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
         yield stop.is_set
     finally:
         signal.signal(signal.SIGINT, before)
-    if stop.is_set():
-        raise Cancelled("the run was stopped")
 
 
 @contextmanager
@@ -134,13 +126,13 @@ class _ProgressLines:
 
     def __init__(self) -> None:
         self._stage = ""
-        self._next = 0.0
+        self._parts = 0
 
     def __call__(self, progress: Progress) -> None:
-        if progress.stage == self._stage and progress.fraction < self._next:
+        parts = round(progress.fraction * 100) * _LINES // 100
+        if progress.stage == self._stage and parts == self._parts:
             return
-        self._stage = progress.stage
-        self._next = (progress.fraction // _LINE_EVERY + 1) * _LINE_EVERY
+        self._stage, self._parts = progress.stage, parts
         left = _time_left(progress)
         note(f"{progress.fraction:4.0%}  {progress.stage}" + (f", {left}" if left else ""))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_amodal.cli.console import note, progress_shown, reporting, stop_on_interrupt
+from napari_amodal.cli.console import progress_shown, reporting, stop_on_interrupt
 
 if TYPE_CHECKING:
     from napari_amodal.clip import Clip
@@ -86,6 +86,7 @@ def run(
     from napari_amodal.export import annotation_of, check_targets, export, object_folders
     from napari_amodal.formats.opening import open_clip
     from napari_amodal.formats.tabe51 import is_tabe51, read_tabe51
+    from napari_amodal.progress import Watch
     from napari_amodal.registry import find_engine
 
     chosen = find_engine(engine)
@@ -93,7 +94,7 @@ def run(
     folder = read_tabe51(clip) if is_tabe51(clip) else None
     opened = folder.clip if folder else open_clip(clip)
     queries = find_queries(opened, folder, QueryChoice(query, query_frame, object_id))
-    check_targets(object_folders(out, opened.name, tuple(queries)), opened, overwrite=overwrite)
+    check_targets(object_folders(out, opened.name, tuple(queries)), overwrite=overwrite)
     given = None
     if visible is Visible.GIVEN:
         given = {label: given_visible(opened, folder, list(queries)) for label in queries}
@@ -109,10 +110,13 @@ def run(
             on_progress=show,
             is_cancelled=is_cancelled,
         )
-    seconds = time.monotonic() - started
-    annotations = {label: annotation_of(completion, label) for label in completion.objects}
-    note(f"writing {out / opened.name}")
-    folders = export(out, opened, annotations, completion, overwrite=overwrite)
+        seconds = time.monotonic() - started
+        annotations = {label: annotation_of(completion, label) for label in completion.objects}
+        writing = Watch(show, is_cancelled)
+        writing.enter("Writing", 0.0, 1.0)
+        folders = export(
+            out, opened, annotations, completion, overwrite=overwrite, on_frame=writing.step
+        )
     summary = _summary(opened, completion, annotations, folders, seconds)
     typer.echo(json.dumps(summary, indent=2) if as_json else _in_words(summary))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,9 +11,9 @@ from numpy.typing import NDArray
 
 from napari_amodal.boxes import Box, box_of
 from napari_amodal.draft.flow import (
+    Fitting,
     Transform,
     dense_flow,
-    fit_similarity,
     translation,
     warp_by_flow,
 )
@@ -136,11 +137,12 @@ class Template:
         x0, y0 = int(np.floor(xs.min())), int(np.floor(ys.min()))
         return Box(y0, x0, max(int(np.ceil(ys.max())), y0 + 1), max(int(np.ceil(xs.max())), x0 + 1))
 
-    def moved(self, image: Float, box: Box) -> Float:
+    def moved(self, image: NDArray[Any], box: Box) -> Float:
         """A picture of the template as it lies inside a box of the current frame."""
         matrix = translation(-box.x0, -box.y0) @ self.pose
         return np.asarray(
-            cv2.warpAffine(image, matrix[:2], (box.width, box.height), flags=cv2.INTER_LINEAR)
+            cv2.warpAffine(image, matrix[:2], (box.width, box.height), flags=cv2.INTER_LINEAR),
+            np.float32,
         )
 
 
@@ -164,7 +166,14 @@ def mismatch(first: Float, second: Float) -> Float:
     return np.asarray(cv2.blur(np.sum(difference * difference, axis=2), (5, 5)), np.float32)
 
 
-def template_vote(template: Template, view: View, box: Box, seen: NDArray[np.bool_]) -> Vote:
+def template_vote(
+    template: Template,
+    view: View,
+    box: Box,
+    seen: NDArray[np.bool_],
+    slack: float,
+    fitting: Fitting | None,
+) -> Vote:
     """Lay a template over the frame, let it deform a little, and compare it pixel by pixel.
 
     The template's pose is corrected by what the seen part of the object shows.
@@ -175,21 +184,26 @@ def template_vote(template: Template, view: View, box: Box, seen: NDArray[np.boo
         The part of the frame to look at, inside it.
     seen : ndarray
         bool ``(h, w)`` of the box: where the object is expected to be visible.
+    slack : float
+        How far it may deform, in lengths of the object.
+    fitting : callable or None
+        How its pose is corrected; None: it is not.
     """
     grey = view.grey[box.slices]
-    laid = template.moved(template.grey, box)
+    laid = template.moved(template.grey, box).astype(np.uint8)
     bend = dense_flow(grey, laid)
     label = warp_by_flow(template.moved(template.mask, box), bend)
     there = warp_by_flow(template.moved(np.ones_like(template.mask), box), bend)
     texture = warp_by_flow(template.moved(template.lab, box), bend)
-    stiffness = max(2.0, 0.04 * template.length)
+    stiffness = max(2.0, slack * template.length)
     weight = np.exp(
         -0.5 * mismatch(texture, view.lab[box.slices])
         - 0.5 * np.sum(bend * bend, axis=2) / stiffness**2
     )
     weight = np.asarray(weight * (there > 0.95), np.float32)
-    fit = fit_similarity(bend, seen & (label > 0.5) & (weight > 0.4), stiffness / 2)
-    if fit is not None and fit[1] > 0.5:
+    matched = seen & (label > 0.5) & (weight > 0.4)
+    fit = fitting(bend, matched, stiffness / 2) if fitting else None
+    if fit is not None and fit.share > 0.5:
         corner = translation(box.x0, box.y0)
-        template.pose = corner @ fit[0] @ np.linalg.inv(corner) @ template.pose
+        template.pose = corner @ fit.motion @ np.linalg.inv(corner) @ template.pose
     return Vote(label, weight)

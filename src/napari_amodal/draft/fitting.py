@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_amodal.draft.motion import Transform
-from napari_amodal.draft.shapes import Grid, Shape, View, outside_frame, sampled
+from napari_amodal.draft.shapes import Shape, View, outside_frame, sampled
 
 Vector = NDArray[np.float64]
 
-#: Widths, in cells, within which an outline point still counts as one of the shape's own outline.
+#: Widths, in cells, within which an outline point still counts as one of the shape's own outline,
+#: one for each iteration; less where the pose is hardly in doubt.
 _WIDTHS = (6.0, 4.0, 3.0, 2.0, 2.0)
 #: The outline's points together weigh no more than this many independent ones.
 _MOST_POINTS = 30.0
@@ -22,7 +24,7 @@ _DOUBTFUL_POINT = 0.3
 #: How far shift (cells), scale (log) and angle (radians) may be off after a frame that was followed
 #: well, and by how much that grows with the pose's doubt.
 _SPREAD = np.array([1.0, 1.0, 0.015, 0.02])
-_SPREAD_GROWTH = np.array([2.0, 2.0, 0.015, 0.01])
+_SPREAD_GROWTH = np.array([2.0, 2.0, 0.004, 0.004])
 _LARGEST_CHANGE = np.array([np.inf, np.inf, 0.15, 0.15])
 
 
@@ -37,11 +39,11 @@ def fitted(shape: Shape, view: View) -> Shape:
     if len(points) < 8:
         return shape
     middle = (len(shape.distance) - 1) / 2
-    slope_y, slope_x = np.gradient(shape.distance)
+    slope_y, slope_x = (np.asarray(slope) for slope in np.gradient(shape.distance))
     spread = _SPREAD + _SPREAD_GROWTH * min(shape.doubt, 20.0)
     precision = np.diag(1.0 / spread**2)
     change = np.zeros(4)
-    for width in _WIDTHS:
+    for width in np.minimum(_WIDTHS, 2.0 + 2.0 * shape.doubt).tolist():
         x, y = (points - middle).T
         # where in the shape's own grid the outline lies after the change
         own_x = points[:, 0] - (change[0] + change[2] * x - change[3] * y)
@@ -84,7 +86,7 @@ def _weights(error: Vector, width: float) -> Vector:
     return np.where(error > 0, inside, np.minimum(1.0, width / np.maximum(-error, 1e-6)))
 
 
-def _look_up(grid: Grid, x: Vector, y: Vector) -> Vector:
+def _look_up(grid: NDArray[Any], x: Vector, y: Vector) -> Vector:
     found = cv2.remap(
         np.asarray(grid, np.float32),
         x.astype(np.float32),

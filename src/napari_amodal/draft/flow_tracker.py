@@ -68,7 +68,7 @@ class FlowTracker:
 
     settings_type: ClassVar[type] = FlowSettings
     title: ClassVar[str] = "Tracking"
-    seconds_per_frame: ClassVar[float] = 0.1
+    seconds_per_frame: ClassVar[float] = 0.12
 
     def __init__(self, settings: FlowSettings) -> None:
         self._settings = settings
@@ -88,15 +88,14 @@ class FlowTracker:
         shape = (len(clip), clip.height, clip.width)
         masks = {object_id: MaskStack.empty(*shape) for object_id in queries}
         confidence = {object_id: np.full(len(clip), -1.0, np.float32) for object_id in queries}
-        done, total = 0, sum(_steps(clip, queries))
-        for found in self._both_ways(clip, queries, watch):
+        total = sum(_steps(clip, queries))
+        for done, found in enumerate(self._both_ways(clip, queries, watch), 1):
             object_id, frame = found.object_id, found.frame
             if found.confidence > confidence[object_id][frame]:
                 confidence[object_id][frame] = found.confidence
                 masks[object_id] = masks[object_id].replaced({frame: found.mask})
-            done += 1
             shown = FrameMask("visible", object_id, frame, masks[object_id][frame])
-            watch.step(min(done, total), total, shown)
+            watch.step(done, total, shown)
         return {
             object_id: VisibleTrack(masks[object_id], confidence[object_id])
             for object_id in queries

@@ -3,14 +3,14 @@
 The evidence is one that needs no depth. Take a point of a surface that moves with the camera's
 background. If the same colour is seen there at two times and the object is seen there at a time
 between them, then the object passed in front of that surface: it lies behind the object. Wherever
-it is seen, the object is not. A thing that stands in front of the object is never covered by it, and
-a thing that moves does not keep its colour at one point of the background.
+it is seen, the object is not. A thing that stands in front of the object is never covered by it,
+and a thing that moves does not keep its colour at one point of the background.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -28,7 +28,7 @@ _LONGEST_SIDE = 320
 #: Frames compared with each frame, counted from it. They thin out with distance, because the
 #: camera's motion is less sure there.
 _OFFSETS = (1, 2, 3, 5, 7, 10, 13, 17, 21, 26, 32)
-#: A colour that stays for this many frames at one place of the background belongs to a thing at rest.
+#: A colour that stays for this many frames at a place of the background is that of a thing at rest.
 _STAYS = 8
 #: Side of the window that colours are averaged over before comparing, in working pixels.
 _WINDOW = 3
@@ -61,12 +61,11 @@ class _Working:
     def read(self, frame: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Colours ``(h, w, 3)`` and the share of each pixel that the object covers, 0..255."""
         if frame not in self.kept:
-            pixels = self.clip.frame(frame)
-            if self.scale < 1.0:
-                pixels = cv2.resize(pixels, self.size, interpolation=cv2.INTER_AREA)
-            mask = self.visible[frame].view(np.uint8) * np.uint8(255)
-            mask = cv2.resize(mask, self.size, interpolation=cv2.INTER_AREA)
-            self.kept[frame] = (cv2.blur(pixels, (_WINDOW, _WINDOW)), np.asarray(mask, np.uint8))
+            full = self.visible[frame].view(np.uint8) * np.uint8(255)
+            mask = cv2.resize(full, self.size, interpolation=cv2.INTER_AREA)
+            pixels = cv2.resize(self.clip.frame(frame), self.size, interpolation=cv2.INTER_AREA)
+            pixels = cv2.blur(pixels, (_WINDOW, _WINDOW))
+            self.kept[frame] = np.asarray(pixels, np.uint8), np.asarray(mask, np.uint8)
             while len(self.kept) > 2 * _OFFSETS[-1] + 2:
                 self.kept.popitem(last=False)
         return self.kept[frame]
@@ -192,7 +191,7 @@ class _Votes:
         """Seen neither for some frames on end nor in many views. Three in ten are many: a thing
         that passes may hide a place at rest in most of them."""
         few = self.matches < np.maximum(2, 0.3 * self.views)
-        return (self.views >= 3) & (self.stays < _STAYS) & few
+        return np.asarray((self.views >= 3) & (self.stays < _STAYS) & few, np.bool_)
 
 
 def _vote_on_one_side(
@@ -223,12 +222,12 @@ def _vote_on_one_side(
             step = camera[reached] if direction > 0 else np.linalg.inv(camera[reached - 1])
             path, reached = step @ path, reached + direction
         there = _warped(working.read(other), to_working @ path @ from_crop, crop)
-        seen = there.inside & ~there.beside
-        matches = seen & (cv2.absdiff(there.colours, here).max(axis=2) <= tolerance)
+        seen = there.seen
+        matches = seen & (_apart(there.colours, here) <= tolerance)
         votes.views[seen] += 1
         votes.matches[matches] += 1
         votes.beyond[matches & covered] += 1
-        covered |= there.cover > 200
+        covered |= there.covered
         misses += seen & ~matches
         stays[matches & (misses < 2)] = offset
     votes.stays[:] += stays
@@ -236,13 +235,23 @@ def _vote_on_one_side(
 
 @dataclass(frozen=True)
 class _There:
-    """Another frame, seen at a crop's pixels: colours, where it is inside that frame, and where the
-    object covers it there (`cover`, 0..255) or is within a pixel of it (`beside`)."""
+    """Another frame, seen at a crop's pixels.
+
+    Attributes
+    ----------
+    colours : ndarray
+        uint8 ``(h, w, 3)``.
+    covered, seen : ndarray
+        Where the object covers the place there, and where the frame shows something else.
+    """
 
     colours: NDArray[np.uint8]
-    inside: Mask
-    cover: NDArray[np.uint8]
-    beside: Mask
+    covered: Mask
+    seen: Mask
+
+
+#: A share covered (0..255) that marks places outside the other frame: neither covered nor seen.
+_OUTSIDE = 128
 
 
 def _warped(
@@ -250,10 +259,13 @@ def _warped(
 ) -> _There:
     shape = crop.width, crop.height
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    colours, cover = (cv2.warpPerspective(part, transform, shape, flags=flags) for part in view)
-    height, width = view[1].shape
-    x, y = np.meshgrid(np.arange(crop.width), np.arange(crop.height))
-    px, py, w = np.tensordot(transform, np.stack([x, y, np.ones_like(x)]), axes=1)
-    inside = (w > 0) & (px >= 0) & (py >= 0) & (px <= w * (width - 1)) & (py <= w * (height - 1))
+    colours = cv2.warpPerspective(view[0], transform, shape, flags=flags)
+    cover = cv2.warpPerspective(view[1], transform, shape, flags=flags, borderValue=_OUTSIDE)
     beside = cv2.dilate(cover, np.ones((3, 3), np.uint8)) > 16
-    return _There(np.asarray(colours, np.uint8), inside, np.asarray(cover, np.uint8), beside)
+    return _There(np.asarray(colours, np.uint8), np.asarray(cover > 200, np.bool_), ~beside)
+
+
+def _apart(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The largest difference of any colour channel, uint8 ``(h, w)``."""
+    red, green, blue = cv2.split(cv2.absdiff(first, second))
+    return np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)

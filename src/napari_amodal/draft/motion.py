@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -91,7 +92,9 @@ def _view(frame: Frame, masks: Mapping[int, Mask]) -> _View:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     grey = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
     small = {
-        key: cv2.resize(mask.view(np.uint8), size, interpolation=cv2.INTER_AREA)
+        key: np.asarray(
+            cv2.resize(mask.view(np.uint8), size, interpolation=cv2.INTER_AREA), np.uint8
+        )
         for key, mask in masks.items()
     }
     return _View(np.asarray(grey, np.uint8), small, scale)
@@ -107,16 +110,19 @@ def _camera_motion(before: _View, after: _View) -> Transform:
     found, inliers = cv2.findHomography(
         start, end, cv2.RANSAC, _RANSAC_PIXELS, maxIters=300, confidence=0.99
     )
-    if found is None or int(inliers.sum()) < _LEAST_CAMERA_CORNERS or not _is_sane(found):
+    if found is None or int(inliers.sum()) < _LEAST_CAMERA_CORNERS:
         return np.eye(3)
-    return _full_size(np.asarray(found, np.float64), before.scale)
+    homography = np.asarray(found, np.float64)
+    return _full_size(homography, before.scale) if _is_sane(homography) else np.eye(3)
 
 
 def _object_motion(before: _View, after: _View, object_id: int) -> Transform | None:
-    inside = cv2.erode(before.masks[object_id], np.ones((3, 3), np.uint8)) * np.uint8(255)
+    eroded = cv2.erode(before.masks[object_id], np.ones((3, 3), np.uint8))
+    inside = np.asarray(eroded, np.uint8) * np.uint8(255)
     start, end = _follow(before, after, inside, _OBJECT_CORNERS, 0.005)
     if len(start):
-        landed = _lookup(cv2.dilate(after.masks[object_id], np.ones((5, 5), np.uint8)), end)
+        landing = cv2.dilate(after.masks[object_id], np.ones((5, 5), np.uint8))
+        landed = _lookup(np.asarray(landing, np.uint8), end)
         start, end = start[landed], end[landed]
     if len(start) < _LEAST_OBJECT_CORNERS:
         return None
@@ -134,15 +140,24 @@ def _follow(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Corners of one view and where the next shows them, each ``(N, 2)`` as x, y."""
     none = np.empty((0, 2), np.float32)
-    corners = cv2.goodFeaturesToTrack(before.grey, count, quality, 5, mask=where)
+    corners: Any = cv2.goodFeaturesToTrack(before.grey, count, quality, 5, mask=where)
     if corners is None:
         return none, none
-    window = {"winSize": (15, 15), "maxLevel": 3}
-    ahead, found, _ = cv2.calcOpticalFlowPyrLK(before.grey, after.grey, corners, None, **window)
-    back, found_back, _ = cv2.calcOpticalFlowPyrLK(after.grey, before.grey, ahead, None, **window)
-    error = np.linalg.norm((back - corners).reshape(-1, 2), axis=1)
-    good = (found.ravel() > 0) & (found_back.ravel() > 0) & (error < _BACK_AND_FORTH)
-    return corners.reshape(-1, 2)[good], ahead.reshape(-1, 2)[good]
+    start = np.asarray(corners, np.float32).reshape(-1, 2)
+    end, found = _flow(before.grey, after.grey, start)
+    back, found_back = _flow(after.grey, before.grey, end)
+    error = np.linalg.norm(back - start, axis=1)
+    good = found & found_back & (error < _BACK_AND_FORTH)
+    return start[good], end[good]
+
+
+def _flow(
+    before: NDArray[np.uint8], after: NDArray[np.uint8], start: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    end, found, _ = cv2.calcOpticalFlowPyrLK(
+        before, after, start, np.empty_like(start), winSize=(15, 15), maxLevel=3
+    )
+    return np.asarray(end, np.float32).reshape(-1, 2), np.asarray(found).ravel() > 0
 
 
 def _lookup(mask: NDArray[np.uint8], points: NDArray[np.float32]) -> NDArray[np.bool_]:

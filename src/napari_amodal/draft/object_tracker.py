@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from napari_amodal.boxes import Box, box_of
 from napari_amodal.draft.appearance import ColourModel, Template, Vote, template_vote
+from napari_amodal.draft.evidence import Evidence, motion_odds
 from napari_amodal.draft.flow import (
+    Fitting,
     PairFlow,
     Transform,
     fit_similarity,
-    grid,
-    offsets,
+    fit_translation,
     translation,
     warp_by_flow,
 )
@@ -25,18 +26,25 @@ from napari_amodal.draft.view import View
 
 Float = NDArray[np.float32]
 
-#: Say of the last frame and of all templates together, against the colours' say.
-FLOW_SAY, TEMPLATE_SAY, COLOUR_SAY = 1.0, 1.5, 0.3
-#: Say of a template that shows the object where something else is seen.
-CONTRADICTION_SAY = 0.6
-#: Below this share of the whole object in sight it counts as hidden, and as back from ...
-HIDDEN_BELOW, BACK_FROM = 0.02, 0.05
+#: Below this share of the whole object in sight it counts as hidden; it is back from a larger one
+#: on, if its texture agrees so far.
+HIDDEN_BELOW, BACK_FROM, BACK_AGREEMENT = 0.02, 0.05, 0.25
+#: Share of a template that must be found again at another place before it is moved there.
+LEAST_FIT = 0.35
+#: How far a template may deform, in lengths of the object.
+SLACK = 0.04
+#: Islands and holes below this share of the object are noise.
+SPECK = 0.004
 #: A frame is remembered if no more than this share of the object lies in hidden patches ...
 CLEAN_UP_TO = 0.05
 #: ... it is trusted at least so far, and the last one remembered is so many frames ago.
 REMEMBER_CONFIDENCE, REMEMBER_EVERY = 0.6, 3
-#: A place elsewhere is looked for after so many frames with much of the object out of sight.
+#: A place elsewhere is looked for every so many frames while much of the object is out of sight.
 DOUBTFUL_FRAMES = 3
+#: Confidence of an empty mask at first; an object that is missed is as likely as one that is gone.
+LOST_CONFIDENCE = 0.25
+#: Share in sight from which the object's motion is taken from it, and its change of size too.
+LEAST_TO_FOLLOW, LEAST_TO_SCALE = 0.25, 0.85
 #: Share of its speed that an unseen object keeps from frame to frame.
 COASTING = 0.98
 
@@ -77,7 +85,9 @@ class ObjectTracker:
         self._reach = reach
         self._templates: list[Template] = []
         self.seen: Float
+        self._sure: Float
         self._colours: ColourModel
+        self._fitting: Fitting | None = None
         self._speed = np.zeros(2)
         self._motion: Transform = np.eye(3)
         self._lost_for = 0
@@ -88,11 +98,15 @@ class ObjectTracker:
         """Take a mask ``(h, w)`` for true; an empty one says that the object is not in sight."""
         first = not self._templates
         template = Template.cut(view, chance)
-        self.seen = chance
+        self.seen = self._sure = chance
         if template is None:
             self._lost_for = 1
             return
         self._lost_for = 0
+        x, y = template.centre
+        for other in self._templates:
+            was_x, was_y = other.centre
+            other.pose = translation(x - was_x, y - was_y) @ other.pose
         self._remember(template)
         ring = self._around(view, chance)
         if first:
@@ -110,7 +124,7 @@ class ObjectTracker:
             self._search(view)
         box = self._region(carried, view)
         if box is None:
-            return self._lose(view, 0.9)
+            return self._lose(view)
         return self._judge(view, pair, camera, carried, box)
 
     # motion
@@ -118,34 +132,56 @@ class ObjectTracker:
     def _move(self, carried: Float, pair: PairFlow, camera: Transform) -> None:
         x, y = self._latest.centre
         still = camera @ (x, y, 1.0)
-        move = translation(*self._speed) @ camera
+        move: Transform = translation(*self._speed) @ camera
         inner = cv2.erode((carried > 0.5).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         inner &= pair.trust > 0.5
+        sure = inner & (warp_by_flow(self._sure, pair.back) > 0.3)
+        if sure.sum() > 0.1 * inner.sum():
+            inner = sure
         tolerance = max(1.0, 0.01 * self._latest.length)
-        fit = fit_similarity(pair.back, inner, tolerance)
         share = float(carried.sum()) / max(self._latest.area, 1.0)
-        if fit is not None and fit[1] > 0.4 and share > 0.15 and not self._lost_for:
-            move = fit[0]
+        self._fitting = self._fitting_for(share)
+        fit = self._fitting(pair.back, inner, tolerance) if self._fitting else None
+        if self._fitting and (fit is None or fit.share < 0.4):
+            # An object that bends or turns follows no one motion: take its median.
+            fit = fit_translation(pair.back, inner, 2 * tolerance)
+        if fit is not None and fit.share > 0.25 and not self._lost_for:
+            coast = move @ (x, y, 1.0)
+            move = fit.motion
+            if share < LEAST_TO_SCALE:
+                # Flow near an occluder's edge follows the occluder: the less is seen, the more
+                # the object is taken to go on as it did.
+                pull = (1 - share) * (coast - move @ (x, y, 1.0))[:2]
+                move = translation(*pull) @ move
             now = (move @ (x, y, 1.0) - still)[:2]
-            self._speed += min(0.5, share) * (now - self._speed)
+            self._speed += 0.5 * min(1.0, share) ** 2 * (now - self._speed)
         else:
             self._speed *= COASTING
         self._motion = move
         for template in self._templates:
             template.pose = move @ template.pose
 
+    def _fitting_for(self, share: float) -> Fitting | None:
+        """How motion is told from a visible part: an occluder's edge pulls at a small one."""
+        if self._lost_for:
+            return fit_translation
+        if share < LEAST_TO_FOLLOW:
+            return None
+        return fit_similarity if share > LEAST_TO_SCALE else fit_translation
+
     def _search(self, view: View) -> None:
         """Move the templates to where the frame looks most like one of them, if that is better.
 
         A find must look clearly more like the object than the place where it is expected.
         """
+        self._doubtful_for = 0
         reach = self._reach * self._latest.length * (0.5 + 0.1 * self._lost_for)
         for template in {id(t): t for t in (self._templates[0], self._latest)}.values():
             find = search(view, template, reach)
             if find is None:
                 continue
             moved = replace(template, pose=find.pose)
-            if self._fit(view, moved) > max(0.35, 1.3 * self._fit(view, template)):
+            if self._fit(view, moved) > max(LEAST_FIT, 1.3 * self._fit(view, template)):
                 move = find.pose @ np.linalg.inv(template.pose)
                 for other in self._templates:
                     other.pose = move @ other.pose
@@ -157,7 +193,8 @@ class ObjectTracker:
         if box is None:
             return 0.0
         trial = replace(template)
-        vote = template_vote(trial, view, box, np.ones((box.height, box.width), np.bool_))
+        everywhere = np.ones((box.height, box.width), np.bool_)
+        vote = template_vote(trial, view, box, everywhere, SLACK, fit_translation)
         return float((vote.label * vote.weight).sum() / max(template.area, 1.0))
 
     def _region(self, carried: Float, view: View) -> Box | None:
@@ -175,62 +212,45 @@ class ObjectTracker:
         lab = view.lab[box.slices]
         last = Vote(carried[box.slices], pair.trust[box.slices])
         expected = (last.label > 0.5) if not self._lost_for else np.ones(lab.shape[:2], np.bool_)
-        votes = [template_vote(t, view, box, expected) for t in self._templates]
+        # Nobody knows exactly where an unseen object is.
+        slack = SLACK * min(1 + 0.5 * self._lost_for, 4)
+        votes = [
+            template_vote(t, view, box, expected, slack, self._fitting) for t in self._templates
+        ]
         whole = self._latest.moved(self._latest.mask, box)
-        motion = _motion_odds(pair, self._motion, camera, box)
-        odds = self._log_odds(last, votes, whole, lab, motion)
-        chance = without_specks(smooth_log_odds(odds, lab), max(8.0, 0.004 * self._latest.area))
+        motion = motion_odds(pair, self._motion, camera, box)
+        evidence = Evidence(last, votes, whole, self._colours.log_odds(lab), motion)
+        odds = evidence.log_odds(self._latest.length)
+        object_area = self._latest.area
+        smallest = max(SPECK * object_area, min(8.0, 0.1 * object_area))
+        chance = without_specks(smooth_log_odds(odds, lab), smallest)
 
         inside = chance > 0.5
         area = max(float(whole.sum()), float(inside.sum()), 1.0)
         share = float(inside.sum()) / area
         match = np.max([vote.label * vote.weight for vote in votes], axis=0)
         agreement = float(match[inside].mean()) if inside.any() else 0.0
-        gone = share < (BACK_FROM if self._lost_for else HIDDEN_BELOW) or inside.sum() < 12
-        if gone or (self._lost_for and agreement < 0.4):
-            return self._lose(view, 0.8)
+        least = BACK_FROM if self._lost_for else HIDDEN_BELOW
+        out = float(whole.sum()) < HIDDEN_BELOW * object_area
+        gone = out or share < least or inside.sum() < min(12, 0.2 * object_area)
+        if gone or (self._lost_for and agreement < BACK_AGREEMENT):
+            return self._lose(view)
         self._lost_for = 0
         self._doubtful_for = self._doubtful_for + 1 if share < 0.7 else 0
         full = np.zeros(view.size, np.float32)
         full[box.slices] = chance
+        self._sure = np.zeros(view.size, np.float32)
+        self._sure[box.slices] = chance * match
         decided = float(np.abs(2 * chance[chance > 0.2] - 1).mean())
         confidence = decided * (0.4 + 0.6 * agreement) * (0.5 + 0.5 * share)
         self._learn(view, full, self._hidden(whole, inside), confidence)
         return Sighting(full, float(np.clip(confidence, 0, 1)))
 
-    def _log_odds(
-        self, last: Vote, votes: list[Vote], whole: Float, lab: Float, motion: Float
-    ) -> Float:
-        colour = self._colours.log_odds(lab)
-        prior = 1 / (1 + np.exp(-colour))
-        say = TEMPLATE_SAY / len(votes)
-        contradiction = np.min([v.label * (1 - v.weight) for v in votes], axis=0)
-        # What was hidden stays hidden, unless it moves as the object does.
-        stays = 1 - np.clip(motion / 2, 0, 1) * (whole > 0.5)
-        yes = FLOW_SAY * last.weight * last.label + COLOUR_SAY * prior
-        no = FLOW_SAY * last.weight * (1 - last.label) * stays + COLOUR_SAY * (1 - prior)
-        no = no + CONTRADICTION_SAY * contradiction * (1 - prior)
-        for vote in votes:
-            yes = yes + say * vote.weight * vote.label
-            no = no + say * vote.weight * (1 - vote.label)
-        near = (whole > 0.5) | ((last.label > 0.5) & (last.weight > 0.3) & (motion >= 0))
-        for vote in votes:
-            near |= (vote.label > 0.5) & (vote.weight > 0.3)
-        far = cv2.distanceTransform((~near).astype(np.uint8), cv2.DIST_L2, 3)
-        band = max(2.0, 0.04 * self._latest.length)
-        odds = (
-            2 * np.log((yes + 0.02) / (no + 0.02))
-            + 0.3 * colour
-            + np.where(whole > 0.5, 0.75, 1.5) * motion
-            - (far / band) ** 2
-        )
-        return np.asarray(odds, np.float32)
-
-    def _lose(self, view: View, confidence: float) -> Sighting:
+    def _lose(self, view: View) -> Sighting:
         self._lost_for += 1
         self.seen = np.zeros(view.size, np.float32)
         self._colours.learn(view.lab, None, self._around(view, self.seen))
-        return Sighting(self.seen, confidence)
+        return Sighting(self.seen, LOST_CONFIDENCE * COASTING**self._lost_for)
 
     # memory
 
@@ -272,20 +292,3 @@ class ObjectTracker:
             whole = np.maximum(chance[wide.slices], self._latest.moved(self._latest.mask, wide))
             ring[wide.slices] = 1 - cv2.dilate(whole, np.ones((5, 5), np.uint8))
         return ring
-
-
-def _motion_odds(pair: PairFlow, own: Transform, camera: Transform, box: Box) -> Float:
-    """Log-odds ``(h, w)`` of the box that pixels move with the object and not with the camera.
-
-    0 where the two cannot be told apart or flow is not to be trusted.
-    """
-    points = grid(box.height, box.width) + np.array([box.x0, box.y0], np.float32)
-    back = pair.back[box.slices]
-    with_object = offsets(np.linalg.inv(own), points)
-    with_camera = offsets(np.linalg.inv(camera), points)
-    apart = np.sum((with_object - with_camera) ** 2, axis=2)
-    from_object = np.sum((back - with_object) ** 2, axis=2)
-    from_camera = np.sum((back - with_camera) ** 2, axis=2)
-    odds = (from_camera - from_object) / (2 + apart / 2)
-    odds = np.where(apart > 1, np.clip(odds, -2, 2), 0) * pair.trust[box.slices]
-    return np.asarray(odds, np.float32)

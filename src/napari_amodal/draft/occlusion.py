@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import cv2
@@ -11,11 +11,13 @@ import numpy as np
 
 from napari_amodal.boxes import Box, box_of
 from napari_amodal.clip import Clip
-from napari_amodal.draft.hiders import Surroundings, find_surroundings
+from napari_amodal.draft.hiders import find_surroundings
 from napari_amodal.draft.leaving import frames_leaving
 from napari_amodal.draft.motion import ClipMotion, measure_motion
 from napari_amodal.draft.regions import search_regions
-from napari_amodal.draft.shapes import hidden_part
+from napari_amodal.draft.shape_memory import hidden_part
+from napari_amodal.draft.shapes import slack_of
+from napari_amodal.draft.standing import standing_occluders
 from napari_amodal.draft.trajectory import JoinedShape, Scene, joined
 from napari_amodal.levels import FrameOcclusion, OcclusionLevel, level_of
 from napari_amodal.masks import Mask, MaskStack
@@ -24,10 +26,16 @@ from napari_amodal.stages import Occlusion, Query, VisibleTrack
 
 #: An object that is less than this visible when it is first seen was hidden before, not absent.
 _EMERGING_SHARE = 0.7
+#: Frames that tell it: the very first often shows a sliver that says little.
+_FIRST_SEEN = 3
 #: How far beyond a hidden part a thing at rest is taken to hide the object, as a share of its size.
 _STILL_MARGIN = 0.1
 #: Margin around the amodal box within which hiders are told, as a share of the box's longer side.
 _HIDERS_MARGIN = 0.15
+
+
+#: Steps of the progress for each frame and object: surroundings, and twice there and back.
+_STEPS_AN_OBJECT = 5
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ class OutlineReasoner:
 
     settings_type: ClassVar[type] = OutlineSettings
     title: ClassVar[str] = "Finding what hides it"
-    seconds_per_frame: ClassVar[float] = 0.05
+    seconds_per_frame: ClassVar[float] = 0.045
 
     def __init__(self, settings: OutlineSettings) -> None:
         self._settings = settings
@@ -80,12 +88,12 @@ class OutlineReasoner:
     ) -> Mapping[int, Occlusion]:
         """Level, amodal box and hiders of each object; reads the frames twice, and once more an
         object."""
-        steps = len(clip) * (1 + 3 * len(queries))
+        steps = len(clip) * (1 + _STEPS_AN_OBJECT * len(queries))
         visible = {object_id: tracks[object_id].masks for object_id in queries}
         motion = measure_motion(clip, visible, watch, (0, steps))
         found = {}
         for number, (object_id, query) in enumerate(queries.items()):
-            begun = len(clip) * (1 + 3 * number)
+            begun = len(clip) * (1 + _STEPS_AN_OBJECT * number)
             found[object_id] = self._reason_one(
                 clip, query, tracks[object_id], motion, object_id, watch, (begun, steps)
             )
@@ -117,13 +125,26 @@ class OutlineReasoner:
             motion.objects[object_id],
         )
         begun = steps[0] + len(clip)
-        told = _Told(scene, around, clear)
-        for frame, shape in enumerate(
-            joined(scene, self._settings.detail, watch, (begun, steps[1]))
-        ):
-            told.add(frame, shape)
-            watch.step(begun + len(clip) + frame + 1, steps[1])
+        told = self._told(scene, clear, watch, (begun, steps[1]))
+        if any(box is not None for box in told.behind_still.boxes):
+            standing = standing_occluders(
+                told.behind_still, scene.visible, scene.still, scene.camera
+            )
+            hiders = (scene.hiders[frame] | standing[frame] for frame in range(len(clip)))
+            scene = replace(scene, hiders=MaskStack(hiders, clip.height, clip.width))
+            told = self._told(scene, clear, watch, (begun + 2 * len(clip), steps[1]))
+        watch.step(steps[0] + _STEPS_AN_OBJECT * len(clip), steps[1])
         return told.occlusion()
+
+    def _told(
+        self, scene: Scene, clear: frozenset[int], watch: Watch, steps: tuple[int, int]
+    ) -> _Told:
+        told = _Told(scene, clear)
+        count = len(scene.visible)
+        for frame, shape in enumerate(joined(scene, self._settings.detail, watch, steps)):
+            told.add(frame, shape)
+            watch.step(steps[0] + count + frame + 1, steps[1])
+        return told
 
 
 def clear_frames(query: Query) -> frozenset[int]:
@@ -143,14 +164,14 @@ def clear_frames(query: Query) -> frozenset[int]:
 class _Told:
     """What is told of the frames so far."""
 
-    def __init__(self, scene: Scene, around: Surroundings, clear: frozenset[int]) -> None:
+    def __init__(self, scene: Scene, clear: frozenset[int]) -> None:
         self._scene = scene
-        self._around = around
         self._clear = clear
         self._leaving = frames_leaving(scene.visible)
         self._amounts: list[float | None] = []
         self._boxes: list[Box | None] = []
         self._hiders: list[MaskStack] = []
+        self._behind_still: list[MaskStack] = []
 
     def add(self, frame: int, shape: JoinedShape) -> None:
         _, height, width = self._scene.visible.shape
@@ -162,33 +183,44 @@ class _Told:
         region = whole.padded(_margin(whole)).clipped(height, width) if whole else None
         hiders = np.zeros((height, width), np.bool_)
         hidden = np.zeros((height, width), np.bool_)
+        behind_still = np.zeros((height, width), np.bool_)
         if region is not None and frame not in self._clear:
-            hidden[region.slices], hiders[region.slices] = self._hidden_within(
+            inside = region.slices
+            hidden[inside], behind_still[inside] = self._hidden_within(
                 frame, shape, visible, region
             )
+            hiders[inside] = self._scene.hiders[frame][inside]
+            hiders |= hidden | behind_still
         if frame in self._scene.whole:
             hidden = self._scene.whole[frame] & ~visible
             hiders = hidden
         self._amounts.append(_amount(visible, hidden))
         self._boxes.append(_tight(box_of(visible | hidden), whole, height, width))
         self._hiders.append(MaskStack((hiders,), height, width))
+        self._behind_still.append(MaskStack((behind_still,), height, width))
+
+    @property
+    def behind_still(self) -> MaskStack:
+        """Where things at rest were found to hide the object, with some margin."""
+        _, height, width = self._scene.visible.shape
+        return MaskStack((stack[0] for stack in self._behind_still), height, width)
 
     def _hidden_within(
         self, frame: int, shape: JoinedShape, visible: Mask, region: Box
     ) -> tuple[Mask, Mask]:
-        """The hidden part, and all that may hide the object, within a region."""
-        moving = self._around.moving[frame][region.slices]
-        still = self._around.still[frame][region.slices]
+        """The hidden part within a region, and the things at rest that hide some of it."""
+        moving = self._scene.hiders[frame][region.slices]
+        still = self._scene.still[frame][region.slices]
         whole = shape.mask(region)
         missing = whole & ~visible[region.slices]
         size = float(np.sqrt(np.count_nonzero(whole | visible[region.slices])))
-        hidden = hidden_part(missing & moving, missing & still, size)
-        hiders = moving | hidden
+        slack = slack_of(float(self._scene.confidence[frame]))
+        hidden = hidden_part(missing & moving, missing & still, size * slack)
         behind_still = hidden & still
         if behind_still.any():
             reach = cv2.distanceTransform((~behind_still).view(np.uint8), cv2.DIST_L2, 5)
-            hiders |= still & (reach <= _STILL_MARGIN * size)
-        return hidden, hiders
+            behind_still = still & (reach <= _STILL_MARGIN * size)
+        return hidden, behind_still
 
     def occlusion(self) -> Occlusion:
         count, height, width = self._scene.visible.shape
@@ -213,7 +245,7 @@ class _Told:
         seen = [frame for frame, box in enumerate(self._scene.visible.boxes) if box is not None]
         if not seen or seen[0] in self._leaving:
             return self._leaving
-        amount = self._amounts[seen[0]] or 0.0
+        amount = max(self._amounts[frame] or 0.0 for frame in seen[:_FIRST_SEEN])
         return self._leaving - (
             frozenset(range(seen[0])) if 1 - amount < _EMERGING_SHARE else frozenset()
         )

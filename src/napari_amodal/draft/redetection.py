@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_amodal.boxes import Box
 from napari_amodal.draft.appearance import LAB_SPREAD, Template
 from napari_amodal.draft.flow import Transform, scaling, translation
 from napari_amodal.draft.view import View
 
 #: Longest side of the object in the coarse picture that is searched, in pixels.
 COARSE = 40.0
+#: Longest side of the coarse picture, and how far around it reaches, in reaches.
+LARGEST, FARTHEST = 160.0, 3.0
 #: Sizes that are tried, as factors of the expected one.
 SIZES = (0.64, 0.8, 1.0, 1.25)
-#: Points of the template that are compared.
-POINTS = 150
+#: Points of the template that are compared, at least and at most.
+FEWEST_POINTS, POINTS = 12, 100
 
 
 @dataclass(frozen=True)
@@ -44,31 +48,38 @@ def search(view: View, template: Template, reach: float) -> Find | None:
     reach : float
         Distance from the template's pose, in pixels, at which a place loses likeness by 1 / e.
     """
-    finds = [_search_size(view, template, size, reach) for size in SIZES]
+    region = template.box().padded(round(FARTHEST * reach)).clipped(*view.size)
+    if region is None:
+        return None
+    finds = [_search_size(view, template, size, reach, region) for size in SIZES]
     return max((find for find in finds if find), key=lambda find: find.likeness, default=None)
 
 
-def _search_size(view: View, template: Template, size: float, reach: float) -> Find | None:
-    factor = min(1.0, COARSE / max(template.length, 1.0))
+def _search_size(
+    view: View, template: Template, size: float, reach: float, region: Box
+) -> Find | None:
+    longest = max(region.height, region.width)
+    factor = min(1.0, COARSE / max(template.length, 1.0), LARGEST / longest)
     box = template.box()
-    height, width = (max(1, round(side * factor)) for side in view.size)
+    height, width = (max(1, round(side * factor)) for side in (region.height, region.width))
     shape = max(1, round(box.width * factor * size)), max(1, round(box.height * factor * size))
     if shape[0] > width or shape[1] > height:
         return None
-    picture = _features(cv2.resize(view.lab, (width, height), interpolation=cv2.INTER_AREA))
+    seen = view.lab[region.slices]
+    picture = _features(cv2.resize(seen, (width, height), interpolation=cv2.INTER_AREA))
     laid = template.moved(template.lab, box)
     laid_mask = template.moved(template.mask, box)
     small = _features(cv2.resize(laid, shape, interpolation=cv2.INTER_AREA))
     mask = cv2.resize(laid_mask, shape, interpolation=cv2.INTER_AREA)
-    mask = (mask > 0.5).astype(np.float32)
-    if mask.sum() < 12:
+    inside = np.asarray(mask > 0.5)
+    if inside.sum() < FEWEST_POINTS:
         return None
-    likeness = _likeness(picture, small, mask)
+    likeness = _likeness(picture, small, inside)
     ys, xs = np.mgrid[: likeness.shape[0], : likeness.shape[1]]
     # Places are told by the template's middle, so that the sizes can be compared.
     y, x = box.center
-    middle_x = (xs + shape[0] / 2) * view.size[1] / width
-    middle_y = (ys + shape[1] / 2) * view.size[0] / height
+    middle_x = region.x0 + (xs + shape[0] / 2) * region.width / width
+    middle_y = region.y0 + (ys + shape[1] / 2) * region.height / height
     likeness = likeness * np.exp(-np.hypot(middle_x - x, middle_y - y) / reach)
     best = np.unravel_index(int(np.argmax(likeness)), likeness.shape)
     if likeness[best] <= 0:
@@ -77,7 +88,7 @@ def _search_size(view: View, template: Template, size: float, reach: float) -> F
     return Find(shift @ scaling(size, x, y) @ template.pose, float(likeness[best]))
 
 
-def _features(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+def _features(picture: NDArray[Any]) -> NDArray[np.float32]:
     """Lab in standard deviations and the slope of lightness, blurred to forgive a pixel's shift.
 
     The slope is divided by its mean size around, so that weak edges tell as much as strong ones.
@@ -89,7 +100,7 @@ def _features(picture: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _likeness(
-    picture: NDArray[np.float32], template: NDArray[np.float32], mask: NDArray[np.float32]
+    picture: NDArray[np.float32], template: NDArray[np.float32], mask: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """Share of the template's points that match with its corner at each place.
 

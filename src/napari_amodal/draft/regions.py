@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d
 
 from napari_amodal.boxes import Box
 from napari_amodal.draft.motion import Transform
@@ -37,10 +37,10 @@ def search_regions(
         Boxes that may reach beyond the frame; None where the object is never visible at all.
     """
     sizes = np.array([(box.height, box.width) if box else (0, 0) for box in boxes], float)
-    sizes = maximum_filter1d(sizes, _SIZE_WITHIN, axis=0, mode="nearest")
+    sizes = _largest_near(sizes)
     before = _carried(boxes, camera, backwards=False)
     after = _carried(boxes, camera, backwards=True)
-    regions = []
+    regions: list[Box | None] = []
     for first, second, (height, width) in zip(before, after, sizes, strict=True):
         near = [sides for sides, _ in filter(None, (first, second))]
         if not near:
@@ -56,6 +56,13 @@ def search_regions(
     return tuple(regions)
 
 
+def _largest_near(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The running maximum of ``(T, 2)`` over `_SIZE_WITHIN` frames around each."""
+    half = _SIZE_WITHIN // 2
+    padded = np.pad(sizes, ((half, half), (0, 0)), mode="edge")
+    return np.asarray(sliding_window_view(padded, _SIZE_WITHIN, axis=0).max(axis=-1), np.float64)
+
+
 def _carried(
     boxes: Sequence[Box | None], camera: Sequence[Transform], *, backwards: bool
 ) -> list[tuple[NDArray[np.float64], int] | None]:
@@ -68,7 +75,8 @@ def _carried(
         if box is not None:
             last = np.array([box.y0, box.x0, box.y1, box.x1], float), 0
         elif last is not None:
-            step = np.linalg.inv(camera[frame]) if backwards else camera[frame - 1]
+            step = camera[frame] if backwards else camera[frame - 1]
+            step = np.asarray(np.linalg.inv(step) if backwards else step, np.float64)
             last = _moved(last[0], step), last[1] + 1
         found[frame] = last
     return found
@@ -78,4 +86,4 @@ def _moved(sides: NDArray[np.float64], step: Transform) -> NDArray[np.float64]:
     y, x = (sides[:2] + sides[2:]) / 2
     there = step @ np.array([x, y, 1.0])
     dx, dy = there[:2] / there[2] - (x, y)
-    return sides + (dy, dx, dy, dx)
+    return np.asarray(sides + np.array([dy, dx, dy, dx]), np.float64)

@@ -10,7 +10,8 @@ import numpy as np
 
 from napari_amodal.clip import Clip
 from napari_amodal.draft.motion import ClipMotion, measure_motion
-from napari_amodal.draft.shapes import hidden_part
+from napari_amodal.draft.shape_memory import hidden_part
+from napari_amodal.draft.shapes import slack_of
 from napari_amodal.draft.trajectory import JoinedShape, Scene, joined
 from napari_amodal.levels import OcclusionLevel
 from napari_amodal.masks import Mask, MaskStack, iou
@@ -42,7 +43,7 @@ class ShapeCompleter:
 
     settings_type: ClassVar[type] = ShapeSettings
     title: ClassVar[str] = "Completing hidden parts"
-    seconds_per_frame: ClassVar[float] = 0.03
+    seconds_per_frame: ClassVar[float] = 0.025
 
     def __init__(self, settings: ShapeSettings) -> None:
         self._settings = settings
@@ -133,7 +134,9 @@ class _Drawing:
         seen = amodal[region.slices]
         missing = shape.mask(region) & self._occlusion.hiders[frame][region.slices] & ~seen
         size = float(np.sqrt(max(shape.area, 1.0)))
-        amodal[region.slices] = seen | hidden_part(missing, np.zeros_like(missing), size)
+        slack = slack_of(float(self._scene.confidence[frame]))
+        none = np.zeros_like(missing)
+        amodal[region.slices] = seen | hidden_part(missing, none, size * slack)
         return amodal
 
     def hypotheses(self) -> tuple[Hypothesis, ...]:

@@ -24,15 +24,8 @@ Grid = NDArray[np.float32]
 _FILLED = 0.55
 #: Age of a cell that was never seen.
 NEVER = 255.0
-#: A part that is missing where something may hide it counts as hidden from this radius on, as a
-#: share of the object's size; thinner ones are errors of outline and pose.
-THIN = 0.015
-#: The same behind things that stay in place, which are mostly background beside a limb that moved.
-THIN_BEHIND_STILL = 0.05
-#: Cells that the object moves over the background before its outline is compared with an earlier one.
-_TRAVEL = 6.0
 #: Distances are kept up to this many cells, in steps of an eighth.
-_FAR = 15.0
+FAR = 15.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +50,11 @@ class View:
     width: int
     confidence: float
 
+    @property
+    def slack(self) -> float:
+        """How much thicker a missing part has to be than with a mask that is certain."""
+        return slack_of(self.confidence)
+
 
 @dataclass(frozen=True)
 class Sighting:
@@ -66,12 +64,20 @@ class Sighting:
     ----------
     distance : ndarray
         Signed distance to its outline, in cells of the shape's present grid.
-    travel : float
-        Cells that the object has moved over the background since then.
+    travel : ndarray
+        How far the object has moved over the background since then, ``(x, y)`` in cells.
+    frames : int
+        How many frames ago it was.
     """
 
     distance: Grid
-    travel: float
+    travel: NDArray[np.float64]
+    frames: int
+
+    def is_before(self, frames: int, travel: float) -> bool:
+        """Whether it was so many frames ago and so far away, as a share of the grid's side."""
+        far = float(np.hypot(*self.travel)) >= travel * len(self.distance)
+        return self.frames >= frames and far
 
 
 @dataclass(frozen=True)
@@ -88,15 +94,16 @@ class Shape:
         Similarity from ``(x, y, 1)`` in cells to pixels.
     doubt : float
         About how many frames' worth of unseen motion the pose rests on.
-    earlier : tuple of Sighting
-        What was seen at two earlier times, the older first.
+    recent, distant : tuple of Sighting
+        What was seen at two earlier times each, the older first: see `shape_memory`.
     """
 
     distance: Grid
     age: Grid
     pose: Transform
     doubt: float
-    earlier: tuple[Sighting, ...] = ()
+    recent: tuple[Sighting, ...] = ()
+    distant: tuple[Sighting, ...] = ()
 
     @property
     def scale(self) -> float:
@@ -131,11 +138,25 @@ class Shape:
         """The same shape after a similarity of the frame."""
         return replace(self, pose=motion @ self.pose)
 
-    def travelled(self, pixels: float) -> Shape:
-        """The same shape after moving so far over the background."""
+    def travelled(self, pixels: NDArray[np.float64]) -> Shape:
+        """The same shape after moving so far over the background in a frame."""
         cells = pixels / self.scale
-        earlier = (replace(seen, travel=seen.travel + cells) for seen in self.earlier)
-        return replace(self, earlier=tuple(earlier))
+
+        def older(sightings: tuple[Sighting, ...]) -> tuple[Sighting, ...]:
+            return tuple(
+                replace(seen, travel=seen.travel + cells, frames=seen.frames + 1)
+                for seen in sightings
+            )
+
+        return replace(self, recent=older(self.recent), distant=older(self.distant))
+
+    def unseen(self) -> Shape:
+        """The same shape after a frame that shows nothing of it: earlier outlines tell no more."""
+        return replace(self, doubt=self.doubt + 1.0, recent=(), distant=())
+
+
+def slack_of(confidence: float) -> float:
+    return 1.0 + 2.0 * (1.0 - confidence)
 
 
 def scale_of(similarity: Transform) -> float:
@@ -157,11 +178,11 @@ def sampled(part: tuple[Box, Mask] | None, pose: Transform, cells: int) -> Grid:
     if part is None:
         return np.zeros((cells, cells), np.float32)
     box, mask = part
-    image = mask.view(np.uint8) * np.uint8(255)
+    image = mask.astype(np.uint8) * np.uint8(255)
     shrink = max(1.0, scale_of(pose))
     size = (max(1, round(box.width / shrink)), max(1, round(box.height / shrink)))
     if shrink > 1.0:
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     sx, sy = image.shape[1] / box.width, image.shape[0] / box.height
     to_image = np.array(
         [[sx, 0, sx * (0.5 - box.x0) - 0.5], [0, sy, sy * (0.5 - box.y0) - 0.5], [0, 0, 1.0]]
@@ -175,148 +196,22 @@ def outside_frame(pose: Transform, cells: int, height: int, width: int) -> Mask:
     """Cells that lie beyond the frame."""
     x, y = np.meshgrid(np.arange(cells), np.arange(cells))
     px, py, _ = np.tensordot(pose, np.stack([x, y, np.ones_like(x)]), axes=1)
-    return (px < 0) | (py < 0) | (px > width - 1) | (py > height - 1)
+    return np.asarray((px < 0) | (py < 0) | (px > width - 1) | (py > height - 1), np.bool_)
 
 
 def signed_distance(inside: Mask) -> Grid:
     """Distance to the outline in cells, positive inside, zero half-way between cells."""
     if not inside.any():
-        return np.full(inside.shape, -_FAR, np.float32)
+        return np.full(inside.shape, -FAR, np.float32)
     within = cv2.distanceTransform(inside.view(np.uint8), cv2.DIST_L2, 5)
     beyond = cv2.distanceTransform((~inside).view(np.uint8), cv2.DIST_L2, 5)
-    return np.asarray(np.where(inside, within - 0.5, 0.5 - beyond).clip(-_FAR, _FAR), np.float32)
+    return np.asarray(np.where(inside, within - 0.5, 0.5 - beyond).clip(-FAR, FAR), np.float32)
 
 
-def first_shape(view: View, cells: int) -> Shape:
-    """A shape from the first frame that shows anything of the object."""
-    assert view.visible is not None
-    pose = laid_out(view.visible[0], cells)
-    seen = sampled(view.visible, pose, cells) > 0.5
-    unknown = sampled(view.hiders, pose, cells) > 0.5
-    unknown |= outside_frame(pose, cells, view.height, view.width)
-    age = np.where(unknown & ~seen, NEVER, 0.0).astype(np.float32)
-    return Shape(signed_distance(seen), age, pose, 0.0)
-
-
-def updated(shape: Shape, view: View) -> Shape:
-    """Take over what a frame shows, keep the rest and let it age by a frame."""
-    cells = len(shape.distance)
-    shape = _laid_out_again(shape, view)
-    seen = sampled(view.visible, shape.pose, cells) > 0.5
-    beyond = outside_frame(shape.pose, cells, view.height, view.width)
-    hiding = sampled(view.hiders, shape.pose, cells) > 0.5
-    still = sampled(view.still, shape.pose, cells) > 0.5
-    missing = (shape.distance > 0) & ~seen
-    size = float(np.sqrt(np.count_nonzero(shape.distance > 0)))
-    outline = signed_distance(seen)
-    hidden = hidden_part(missing & hiding, missing & still, size)
-    hidden &= ~_beside_own_outline(hidden, hiding, outline, shape.earlier)
-    hidden |= missing & beyond
-    unknown = hidden | ((hiding | beyond) & ~missing & ~seen)
-    share = np.float32(view.confidence) * ~unknown
-    # a cell of which nothing was ever known takes whatever is seen of it
-    share[(shape.age >= NEVER) & ~unknown] = 1.0
-    distance = shape.distance + share * (signed_distance(seen | hidden) - shape.distance)
-    age = np.where(unknown, np.minimum(shape.age + 1, NEVER), 0.0).astype(np.float32)
-    return replace(
-        shape,
-        distance=distance.astype(np.float32),
-        age=age,
-        earlier=_sightings(shape.earlier, outline),
-    )
-
-
-def _sightings(earlier: tuple[Sighting, ...], outline: Grid) -> tuple[Sighting, ...]:
-    if not earlier or earlier[-1].travel >= _TRAVEL:
-        return (*earlier[-1:], Sighting(outline, 0.0))
-    return earlier
-
-
-def _beside_own_outline(
-    hidden: Mask, hiding: Mask, outline: Grid, earlier: tuple[Sighting, ...]
-) -> Mask:
-    """Patches of `hidden` behind things at rest that border the object's own outline.
-
-    An outline that stays in place on the object while the object moves over the background is the
-    object's own: the edge of a thing at rest on the background would have moved across it.
-    """
-    refuted = np.zeros_like(hidden)
-    if not hidden.any() or not earlier or earlier[0].travel < _TRAVEL:
-        return refuted
-    edge = (outline > 0) & (outline < 1.0)
-    own = edge & (np.abs(earlier[0].distance) < 2.0)
-    count, labels = cv2.connectedComponents(hidden.view(np.uint8))
-    around = cv2.dilate(labels.astype(np.uint16), np.ones((5, 5), np.uint8))
-    area = np.bincount(labels.ravel(), minlength=count)
-    at_rest = area - 2 * np.bincount(labels[hiding], minlength=count) > 0
-    bordering = np.bincount(around[edge], minlength=count)
-    bordering_own = np.bincount(around[own], minlength=count)
-    refute = at_rest & (bordering_own > 0.6 * bordering) & (bordering_own**2 > area)
-    refute[0] = False
-    return np.asarray(refute[labels], np.bool_)
-
-
-def hidden_part(behind_hiders: Mask, behind_still: Mask, size: float) -> Mask:
-    """Where a missing part is large enough to be hidden rather than moved or badly outlined.
-
-    Parameters
-    ----------
-    behind_hiders, behind_still : ndarray
-        Missing parts of the shape, bool ``(h, w)``, where something may hide them and where only
-        a thing that stays in place could.
-    size : float
-        Square root of the shape's area, in the masks' own pixels.
-    """
-    either = behind_hiders | behind_still
-    return _thick(behind_hiders, THIN * size) | _thick(either, THIN_BEHIND_STILL * size)
-
-
-def _thick(mask: Mask, radius: float) -> Mask:
-    """The parts of a mask into which a disc of this radius fits, with their corners."""
-    if not mask.any():
-        return mask
-    deep = cv2.distanceTransform(
-        cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT), cv2.DIST_L2, 5
-    )[1:-1, 1:-1] > radius
-    if not deep.any():
-        return np.zeros_like(mask)
-    reach = cv2.distanceTransform((~deep).view(np.uint8), cv2.DIST_L2, 5) <= 2 * radius + 1
-    return np.asarray(mask & reach, np.bool_)
-
-
-def _laid_out_again(shape: Shape, view: View) -> Shape:
-    """The shape on a new grid where the old one has become too small or too coarse for it."""
-    whole = shape.box()
-    if view.visible is not None:
-        whole = view.visible[0] if whole is None else whole.union(view.visible[0])
-    if whole is None:
-        return shape
-    cells = len(shape.distance)
-    pose = laid_out(whole, cells)
-    growth = scale_of(pose) / shape.scale
-    shift = np.linalg.inv(shape.pose) @ pose @ np.array([(cells - 1) / 2, (cells - 1) / 2, 1.0])
-    if 0.75 < growth < 1.4 and np.abs(shift[:2] - (cells - 1) / 2).max() < 0.12 * cells:
-        return shape
-    there = np.linalg.inv(shape.pose) @ pose
+def warped(values: Grid, there: Transform, beyond: float = -FAR) -> Grid:
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    grid = (cells, cells)
-    distance = cv2.warpAffine(shape.distance, there[:2], grid, flags=flags, borderValue=-_FAR)
-    age = cv2.warpAffine(shape.age, there[:2], grid, flags=flags, borderValue=NEVER)
-    near = np.asarray(distance / growth, np.float32).clip(-_FAR, _FAR)
-    earlier = tuple(
-        Sighting(
-            np.asarray(
-                cv2.warpAffine(old.distance, there[:2], grid, flags=flags, borderValue=-_FAR)
-                / growth,
-                np.float32,
-            ),
-            old.travel / growth,
-        )
-        for old in shape.earlier
-    )
-    return replace(
-        shape, distance=near, age=np.asarray(age, np.float32), pose=pose, earlier=earlier
-    )
+    found = cv2.warpAffine(values, there[:2], values.shape[::-1], flags=flags, borderValue=beyond)
+    return np.asarray(found, np.float32)
 
 
 def drawn(shape: Shape, box: Box, step: float) -> tuple[Grid, Grid]:
@@ -327,7 +222,7 @@ def drawn(shape: Shape, box: Box, step: float) -> tuple[Grid, Grid]:
     )
     there = (np.linalg.inv(shape.pose) @ to_frame)[:2]
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    distance = cv2.warpAffine(shape.distance, there, size, flags=flags, borderValue=-_FAR)
+    distance = cv2.warpAffine(shape.distance, there, size, flags=flags, borderValue=-FAR)
     age = cv2.warpAffine(shape.age, there, size, flags=flags, borderValue=NEVER)
     return np.asarray(distance, np.float32) * np.float32(shape.scale), np.asarray(age, np.float32)
 
@@ -350,6 +245,7 @@ class PackedShape:
     def unpacked(self) -> Shape:
         both = zlib.decompress(self.bits)
         area, grid = self.cells**2, (self.cells, self.cells)
-        distance = np.frombuffer(both, np.int8, area).reshape(grid).astype(np.float32) / 8
+        steps = np.frombuffer(both, np.int8, area).reshape(grid)
+        distance = steps.astype(np.float32) / np.float32(8)
         age = np.frombuffer(both, np.uint8, area, area).reshape(grid).astype(np.float32)
         return Shape(distance, age, self.pose, self.doubt)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from napari_amodal.boxes import Box
 from napari_amodal.draft.fitting import fitted
 from napari_amodal.draft.motion import Transform
+from napari_amodal.draft.shape_memory import first_shape, updated
 from napari_amodal.draft.shapes import (
     NEVER,
     Grid,
@@ -24,9 +25,7 @@ from napari_amodal.draft.shapes import (
     Shape,
     View,
     drawn,
-    first_shape,
     scale_of,
-    updated,
 )
 from napari_amodal.masks import Mask, MaskStack
 from napari_amodal.progress import Watch
@@ -115,8 +114,8 @@ def carried(scene: Scene, cells: int, *, backwards: bool) -> Iterator[tuple[int,
             between = frame if backwards else frame - 1
             camera, own = scene.camera[between], scene.motion[between]
             if backwards:
-                camera = np.linalg.inv(camera)
-                own = None if own is None else np.linalg.inv(own)
+                camera = np.asarray(np.linalg.inv(camera), np.float64)
+                own = None if own is None else np.asarray(np.linalg.inv(own), np.float64)
             shape, velocity = _advanced(shape, velocity, view, camera, own)
         yield frame, shape
 
@@ -141,14 +140,14 @@ def _advanced(
         moved = replace(moved, doubt=moved.doubt + 0.5)
     share = min(1.0, _visible_area(view) / max(area, 1.0))
     if share == 0.0:
-        return updated(replace(moved, doubt=moved.doubt + 0.5), view), velocity
+        return updated(moved.unseen(), view), velocity
     moved = fitted(moved, view)
     gain = min(1.0, share / _SETTLING_SHARE) * view.confidence
     _, now = moved.area_and_centre()
     shift, growth = now - centre - drift, np.log(moved.scale / shape.scale / zoom)
     velocity = (velocity or _Velocity(shift, 0.0)).toward(shift, growth) if gain > 0.5 else velocity
     moved = replace(moved, doubt=moved.doubt * (1 - gain))
-    return updated(moved.travelled(float(np.hypot(*shift))), view), velocity
+    return updated(moved.travelled(shift), view), velocity
 
 
 def _visible_area(view: View) -> float:
@@ -230,7 +229,8 @@ def _blended(layers: list[tuple[Grid, Grid]]) -> Grid:
     (first, first_age), (second, second_age) = layers
     first_age = np.where(first_age > NEVER - 1, np.float32(1e6), first_age) + np.float32(0.5)
     second_age = np.where(second_age > NEVER - 1, np.float32(1e6), second_age) + np.float32(0.5)
-    return (first * second_age + second * first_age) / (first_age + second_age)
+    blend = (first * second_age + second * first_age) / (first_age + second_age)
+    return np.asarray(blend, np.float32)
 
 
 def joined(scene: Scene, cells: int, watch: Watch, steps: tuple[int, int]) -> Iterator[JoinedShape]:

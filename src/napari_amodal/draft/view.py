@@ -55,18 +55,27 @@ class Scale:
 
     def view(self, frame: Frame) -> View:
         height, width = self.size
-        small = frame
+        small = np.ascontiguousarray(frame)
         if self.factor < 1:
-            small = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+            small = np.asarray(
+                cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), np.uint8
+            )
+        grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
         lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-        return View(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.GaussianBlur(lab, (0, 0), 0.8))
+        lab = cv2.GaussianBlur(lab, (0, 0), 0.8)
+        return View(np.asarray(grey, np.uint8), np.asarray(lab, np.float32))
 
     def shrink(self, mask: Mask) -> Float:
-        """A mask ``(H, W)`` as its share of each working pixel, float32 ``(h, w)``."""
+        """A mask ``(H, W)`` as its share of each working pixel, float32 ``(h, w)``.
+
+        A mask that is too fine for the working pixels takes all that it touches.
+        """
         height, width = self.size
-        return np.asarray(
-            cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+        share = np.asarray(
+            cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA),
+            np.float32,
         )
+        return share if share.max() > 0.5 else (share > 0).astype(np.float32)
 
     def enlarge(self, chance: Float, frame: Frame) -> Mask:
         """The mask ``(H, W)`` of a chance ``(h, w)``, its outline drawn to the frame's own edges.
@@ -89,16 +98,22 @@ class Scale:
             small_box.y1 * self.height // height,
             small_box.x1 * self.width // width,
         )
-        guide = cv2.cvtColor(np.ascontiguousarray(frame[box.slices]), cv2.COLOR_RGB2GRAY)
-        size = (box.width, box.height)
-        low_guide = cv2.resize(
-            guide, (small_box.width, small_box.height), interpolation=cv2.INTER_AREA
+        guide = _light(np.ascontiguousarray(frame[box.slices]))
+        low_guide = np.asarray(
+            cv2.resize(guide, (small_box.width, small_box.height), interpolation=cv2.INTER_AREA),
+            np.float32,
         )
-        slope, offset = _guided(low_guide.astype(np.float32) / 255, chance[small_box.slices])
-        slope = cv2.resize(slope, size, interpolation=cv2.INTER_LINEAR)
-        offset = cv2.resize(offset, size, interpolation=cv2.INTER_LINEAR)
-        mask[box.slices] = slope * (guide.astype(np.float32) / 255) + offset > 0.5
+        slope, offset = (
+            cv2.resize(image, (box.width, box.height), interpolation=cv2.INTER_LINEAR)
+            for image in _guided(low_guide, chance[small_box.slices])
+        )
+        mask[box.slices] = slope * guide + offset > 0.5
         return mask
+
+
+def _light(frame: Frame) -> Float:
+    """Grey picture ``(h, w)``, 0..1."""
+    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.float32) / np.float32(255)
 
 
 def _guided(

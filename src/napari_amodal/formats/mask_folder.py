@@ -55,6 +55,7 @@ def open_mask_folder(folder: Path, frames: ImageFolder) -> MaskFolder:
     _, height, width, _ = frames.shape
     if not folder.is_dir():
         return MaskFolder({}, (height, width))
+    names = frames.files[0].parent.name
     index = {path.stem: at for at, path in enumerate(frames.files)}
     found: dict[int, Path] = {}
     for path in image_files(folder):
@@ -64,7 +65,7 @@ def open_mask_folder(folder: Path, frames: ImageFolder) -> MaskFolder:
             )
         if path.stem not in index:
             raise InputError(
-                f"{shown(path)} has no frame: {frames.files[0].parent.name}/ holds {len(index)} files, "
+                f"{shown(path)} has no frame: {names}/ holds {len(index)} files, "
                 f"{frames.files[0].name} to {frames.files[-1].name}; remove or rename the mask"
             )
         header = read_header(path)

@@ -90,15 +90,10 @@ def read_mask(path: Path, size: tuple[int, int] | None = None) -> Mask:
 
 def write_mask(path: Path, mask: Mask) -> None:
     """Write a mask, bool ``(H, W)``, as an 8-bit grey PNG of 0 and 255."""
-    path.write_bytes(encode_mask(mask))
-
-
-def encode_mask(mask: Mask) -> bytes:
-    """The bytes of an 8-bit grey PNG of 0 and 255."""
     # Masks are long runs: the fastest level makes them small enough.
     done, png = cv2.imencode(".png", mask.view(np.uint8) * 255, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     assert done
-    return png.tobytes()
+    path.write_bytes(png.tobytes())
 
 
 def _values(image: Image.Image, path: Path) -> NDArray[Any]:

@@ -31,6 +31,7 @@ def open_clip(source: str | Path) -> Clip:
     path = Path(source).expanduser()
     if not path.exists():
         raise CallError(f"there is no file or folder {path}")
+    path = path.absolute()  # frames are read later, perhaps from another working folder
     suffix = path.suffix.lower()
     if path.is_dir():
         return open_tabe51(path) if is_tabe51(path) else open_images(path)

@@ -21,13 +21,9 @@ import cv2
 from napari_amodal.clip import Clip, Frame, clip_over, origin_of
 from napari_amodal.errors import InputError
 from napari_amodal.formats.annos import annos_json, read_annos, read_json_object
-from napari_amodal.formats.images import (
-    ImageFolder,
-    open_image_folder,
-    shown,
-)
+from napari_amodal.formats.images import ImageFolder, open_image_folder, shown
 from napari_amodal.formats.mask_folder import open_mask_folder
-from napari_amodal.formats.mask_png import encode_mask
+from napari_amodal.formats.mask_png import write_mask
 from napari_amodal.formats.replacing import whole_folder
 from napari_amodal.levels import FrameOcclusion
 from napari_amodal.masks import Mask, MaskStack
@@ -87,6 +83,7 @@ def read_tabe51(folder: Path) -> Tabe51Clip:
     """
     if not is_tabe51(folder):
         raise InputError(f"{folder} is no clip folder: it has no folder {FRAMES}/ in it")
+    folder = folder.absolute()  # frames are read later, perhaps from another working folder
     frames = open_image_folder(folder / FRAMES)
     annos, provenance = folder / ANNOS, folder / PROVENANCE
     return Tabe51Clip(
@@ -289,4 +286,4 @@ def _write_jpeg(path: Path, frame: Frame) -> None:
 
 
 def _write_mask(path: Path, masks: MaskStack, frame: int) -> None:
-    path.write_bytes(encode_mask(masks[frame]))
+    write_mask(path, masks[frame])

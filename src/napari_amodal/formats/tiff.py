@@ -174,7 +174,7 @@ def _check_whole(file: tifffile.TiffFile, path: Path) -> None:
     )
     if following.strip(b"\0") or len(following) < kind.offsetsize or ends > handle.size:
         raise InputError(
-            f"{path} is truncated: it ends within page {len(file.pages)}; restore the file"
+            f"{path} is truncated: it ends early, at page {len(file.pages)}; restore the file"
         )
     first = file.series[0]
     for other in file.series[1:]:
@@ -203,6 +203,9 @@ def _stack_of(series: Any, path: Path) -> _Stack:
         if size > 1:
             strides[axis] = (size, stride)
         stride *= size
+    if len(strides) == 1 and strides.get("C", (0, 0))[0] > 4:
+        # Nothing but many "channels": a stack that was saved without saying what its axis is.
+        strides = {"T": strides["C"]}
     channels, channel_stride = strides.pop("C", (1, 0))
     if channels not in (1, 3) or len(strides) > 1:
         raise InputError(

@@ -83,13 +83,14 @@ class VideoFile:
     def read(self, frame: int) -> Frame:
         with self._lock:
             found = self._cache.get(frame) or self._frame(frame)
-        if (found.height, found.width) != self._coded_size:
-            height, width = self._coded_size
-            raise InputError(
-                f"frame {frame} of {self._path} is {found.width}x{found.height}, "
-                f"the frames are {width}x{height}: convert the video to one size"
-            )
-        rgb = found.to_ndarray(format="rgb24")
+            if (found.height, found.width) != self._coded_size:
+                height, width = self._coded_size
+                raise InputError(
+                    f"frame {frame} of {self._path} is {found.width}x{found.height}, "
+                    f"the frames are {width}x{height}: convert the video to one size"
+                )
+            # Within the lock: PyAV crashes where two threads convert one frame at the same time.
+            rgb = found.to_ndarray(format="rgb24")
         return np.ascontiguousarray(np.rot90(rgb, self._quarters))
 
     def __getstate__(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from napari_amodal.widgets.completion_run import CompletionRun, RunRequest, add_
 from napari_amodal.widgets.frame_levels import FrameLevels
 from napari_amodal.widgets.layer_clip import check_lies_on, clip_of, current_frame
 from napari_amodal.widgets.layer_origin import origin_of
-from napari_amodal.widgets.query_layer import edit_events, frame_list, make_query_layer
+from napari_amodal.widgets.query_layer import edit_events, make_query_layer
 from napari_amodal.widgets.results import Results, given_results
 
 #: How often the window looks for news of a job (ms), and how long it may take over it (s).
@@ -136,6 +136,7 @@ class CompletionModel(QObject):
             self._take_results(results)
         self.run = CompletionRun(results, query, request)
         self._stop_reason = ""
+        self.destroyed.connect(self.run.job.cancel)  # the panel or the window is closed
         self.run.job.start()
         self._timer.start()
         self._say("")
@@ -193,7 +194,7 @@ class CompletionModel(QObject):
         error = run.job.error
         if error is None:
             run.finish()
-            self._say(_done_text(run))
+            self._say(run.summary)
         elif isinstance(error, Cancelled):
             self._say_cancelled(run)
         else:
@@ -303,27 +304,6 @@ class CompletionModel(QObject):
     def _say(self, status: str) -> None:
         self.status = status
         self.changed.emit()
-
-    def stop(self) -> None:
-        """Let go of a running job, when the window closes."""
-        self._timer.stop()
-        if self.run is not None:
-            self.run.job.cancel()
-
-
-def _done_text(run: CompletionRun) -> str:
-    frames = sorted(run.edits.frames)
-    if not frames:
-        kept = ""
-    else:
-        what = "Kept" if run.keeps_edits else "Replaced"
-        plural = "frame" if len(frames) == 1 else "frames"
-        kept = f" {what} your {plural} {frame_list(frames)}."
-    objects = len(run.results.object_ids)
-    return (
-        f"Done: {objects} object{'s' * (objects > 1)}, {len(run.results.clip)} frames "
-        f"in {run.seconds:.0f} s.{kept}"
-    )
 
 
 def _notify(error: BaseException) -> None:

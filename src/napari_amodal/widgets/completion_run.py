@@ -16,7 +16,7 @@ from napari_amodal.stages import Query
 from napari_amodal.widgets.background_job import BackgroundJob
 from napari_amodal.widgets.layer_origin import LayerRole
 from napari_amodal.widgets.mask_patch import MaskPatch
-from napari_amodal.widgets.query_layer import read_queries
+from napari_amodal.widgets.query_layer import frame_list, read_queries
 from napari_amodal.widgets.result_layer import ResultLayer
 from napari_amodal.widgets.results import Edits, Results
 
@@ -89,14 +89,6 @@ class CompletionRun:
     # -- in the window's thread -------------------------------------------------------------------
 
     @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.started
-
-    @property
-    def keeps_edits(self) -> bool:
-        return self._request.keep_edits
-
-    @property
     def frames_shown(self) -> int:
         """Frames for which a mask has come."""
         return len({frame for _, frame in self._shown})
@@ -139,6 +131,17 @@ class CompletionRun:
             if self._rest is None:
                 self._rest = self.results.patches(self.job.result)
             yield from self._rest
+
+    @property
+    def summary(self) -> str:
+        """The finished run in a line or two, for people."""
+        count, frames = len(self.results.object_ids), sorted(self.edits.frames)
+        text = f"Done: {count} object{'s' * (count > 1)}, {len(self.results.clip)} frames"
+        text += f" in {time.monotonic() - self.started:.0f} s."
+        if frames:
+            what = "Kept" if self._request.keep_edits else "Replaced"
+            text += f" {what} your frame{'s' * (len(frames) > 1)} {frame_list(frames)}."
+        return text
 
     def finish(self) -> None:
         """Note the finished run in the layers."""

@@ -43,10 +43,13 @@ class CompletionWidget(QWidget):
 
     def __init__(self, napari_viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.model = CompletionModel(napari_viewer, self)
+        # napari hands out a proxy, whose layers are other proxies at each look; we tell layers
+        # apart by identity.
+        viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        self.model = CompletionModel(viewer, self)
         self._choices = engine_choices()
-        self._watch = QueryWatch(napari_viewer.dims, self)
-        self._make_inputs(napari_viewer)
+        self._watch = QueryWatch(viewer.dims, self)
+        self._make_inputs(viewer)
         self._make_run_controls()
         self._make_results()
         self._lay_out()
@@ -135,6 +138,7 @@ class CompletionWidget(QWidget):
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 2)
         buttons.addWidget(self.cancel_button, 1)
+        self.setMinimumWidth(300)
         layout = QVBoxLayout(self)
         layout.setSpacing(6)
         layout.addLayout(form)
@@ -155,12 +159,12 @@ class CompletionWidget(QWidget):
         self.query.layer_chosen.connect(self._on_query)
         self.new_query.clicked.connect(self.model.make_query)
         self.settings_button.toggled.connect(self.settings_box.setVisible)
-        self.settings_button.toggled.connect(lambda: self._title_settings())
+        self.settings_button.toggled.connect(self._title_settings)
         self.engine.currentIndexChanged.connect(self._on_engine)
         self.run_button.clicked.connect(self._on_run)
-        self.cancel_button.clicked.connect(lambda: self.model.cancel())
+        self.cancel_button.clicked.connect(self._on_cancel)
         self.export_button.clicked.connect(self._on_export)
-        self.painted.linkActivated.connect(lambda frame: self.model.go_to(int(frame)))
+        self.painted.linkActivated.connect(self._on_frame_link)
         self.strip.frame_chosen.connect(self.model.go_to)
         self.model.levels.changed.connect(self._show_strip)
         self._watch.changed.connect(self._update)
@@ -212,6 +216,12 @@ class CompletionWidget(QWidget):
                 keep_edits=self.keep_edits.isChecked(),
             )
         )
+
+    def _on_cancel(self) -> None:
+        self.model.cancel()
+
+    def _on_frame_link(self, frame: str) -> None:
+        self.model.go_to(int(frame))
 
     def _on_export(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Export the clip folder into …")
@@ -269,7 +279,8 @@ class CompletionWidget(QWidget):
         model = self.model
         hindrance = self._run_hindrance
         self.run_button.setEnabled(not hindrance)
-        self.run_button.setText("Run again" if model.results and model.results.layers else "Run")
+        has_run = bool(model.results and model.results.layers and model.results.is_from_run)
+        self.run_button.setText("Run again" if has_run else "Run")
         self.run_button.setToolTip(hindrance or "Find the object in all frames (Ctrl+Return)")
         self.cancel_button.setEnabled(model.run is not None and not model.is_cancelling)
         self.cancel_button.setToolTip("Stop; the masks found so far stay (Ctrl+.)")

@@ -1,6 +1,7 @@
 """Colours by which visible and hidden parts, and objects, are told apart.
 
-Cool for what is seen, warm for the whole: the hidden part stands out where only the warm one is.
+Cool for what is seen, others for the whole: where only those are, the hidden part stands out. The
+first of them is magenta, which is rare in real scenes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from napari_amodal.widgets.layer_origin import LayerRole
 
 _COLORS = {
     LayerRole.VISIBLE: ("#19b5fe", "#2ecc71", "#7d8cff", "#00d1c1", "#9be15d"),
-    LayerRole.AMODAL: ("#ff8c1a", "#ff4d8d", "#ffd21f", "#e05cff", "#ff5a36"),
+    LayerRole.AMODAL: ("#ff2fc8", "#ffd21f", "#ff5a36", "#c77dff", "#ffffff"),
 }
 
 

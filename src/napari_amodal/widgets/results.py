@@ -214,5 +214,7 @@ def given_results(stack: Image, layers: LayerList) -> Results | None:
     for layer in layers:
         given = origin_of(layer.metadata)
         if isinstance(layer, Labels) and given and given.clip is origin.clip and given.annotation:
+            if not any(given.annotation.amodal.boxes):
+                return None  # a query mask alone is nothing to correct
             results.adopt(layer, given)
     return results if len(results.layers) == len(ROLES) else None

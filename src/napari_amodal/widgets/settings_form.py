@@ -55,11 +55,15 @@ class SettingsForm(QWidget):
         for field in shown:
             value = getattr(settings, field.name)
             widget = _value_widget(value, types[field.name], field.metadata)
-            widget.changed.connect(lambda _: self.changed.emit())
-            label = QLabel(field.metadata["label"])
+            widget.changed.connect(self._on_value)
+            title = field.metadata["label"]
+            label = QLabel(title[:1].upper() + title[1:])
             label.setToolTip(field.metadata.get("help", ""))
             self._form.addRow(label, widget.native)
             self._values[stage, field.name] = (widget.value, widget)
+
+    def _on_value(self) -> None:
+        self.changed.emit()
 
 
 def _value_widget(value: Any, kind: Any, metadata: Mapping[str, Any]) -> ValueWidget:

@@ -25,7 +25,8 @@ class StillSettings:
         metadata={"label": "Pause (s)", "help": "Rest after each frame", "min": 0.0, "max": 5.0},
     )
     fails: bool = field(default=False, metadata={"label": "Fails"})
-    hidden: int = 7
+    stall_at: int = field(default=-1, metadata={"label": "Stall at", "min": -1})
+    seed: int = 42
 
 
 class StillTracker:
@@ -54,15 +55,15 @@ class StillTracker:
         for frame in range(len(clip)):
             nearest = min(query.visible, key=lambda n: abs(n - frame))
             masks.append(query.visible[nearest])
-            self._rest(watch)
+            self._rest(60.0 if frame == self.settings.stall_at else self.settings.pause, watch)
             if self.settings.fails and frame == 2:
                 raise ZeroDivisionError("the stage has a fault")
             watch.step(frame + 1, len(clip), FrameMask("visible", object_id, frame, masks[-1]))
         ones = np.ones(len(clip), np.float32)
         return VisibleTrack(MaskStack(masks, clip.height, clip.width), ones)
 
-    def _rest(self, watch: Watch) -> None:
-        until = time.monotonic() + self.settings.pause
+    def _rest(self, seconds: float, watch: Watch) -> None:
+        until = time.monotonic() + seconds
         while time.monotonic() < until:
             watch.check()
             time.sleep(0.005)
