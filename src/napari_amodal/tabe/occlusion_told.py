@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from napari_amodal.boxes import Box, box_of
-from napari_amodal.draft.shapes import hidden_part
+from napari_amodal.draft.shape_memory import hidden_part
+from napari_amodal.draft.shapes import slack_of
 from napari_amodal.draft.trajectory import JoinedShape, Scene
 from napari_amodal.levels import FrameOcclusion, OcclusionLevel, level_of
 from napari_amodal.masks import Mask, MaskStack
@@ -52,7 +53,8 @@ class Told:
         elif frame not in self._clear and region is not None:
             inside = region.slices
             nearer = self._scene.hiders[frame][inside]
-            parts = _hidden_and_hiders(shape.mask(region), visible[inside], nearer)
+            slack = slack_of(float(self._scene.confidence[frame]))
+            parts = _hidden_and_hiders(shape.mask(region), visible[inside], nearer, slack)
             hidden[inside], hiders[inside] = parts
         unseen, area = int(hidden.sum()), int(visible.sum())
         self._amounts.append(unseen / (unseen + area) if unseen + area else None)
@@ -87,7 +89,9 @@ class Told:
         return FrameOcclusion(level_of(amount), amount)
 
 
-def _hidden_and_hiders(whole: Mask, visible: Mask, nearer: Mask) -> tuple[Mask, Mask]:
+def _hidden_and_hiders(
+    whole: Mask, visible: Mask, nearer: Mask, slack: float
+) -> tuple[Mask, Mask]:
     """The hidden part, and all that may hide the object, within a region around it.
 
     Where nothing of the object is visible it is hidden wherever it is, whatever the depth there.
@@ -96,7 +100,7 @@ def _hidden_and_hiders(whole: Mask, visible: Mask, nearer: Mask) -> tuple[Mask, 
     if not visible.any():
         return missing, nearer | missing
     size = float(np.sqrt(np.count_nonzero(whole | visible)))
-    hidden = hidden_part(missing & nearer, np.zeros_like(missing), size)
+    hidden = hidden_part(missing & nearer, np.zeros_like(missing), size * slack)
     return adjoining(hidden, visible, size), nearer
 
 

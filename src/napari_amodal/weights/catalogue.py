@@ -132,7 +132,7 @@ def _sam(size: str, repository: str, parameters: float) -> Weight:
     return Weight(
         name=f"sam2.1-{size}",
         title=f"SAM 2.1, {size.replace('-', ' ')}: follows objects through a video",
-        stages=("tracker sam2", "completer tabe"),
+        stages=("tracker sam2", "completer cococo"),
         size=round(4 * parameters * 1e6),
         licence=_APACHE,
         source=HubSource(f"facebook/{repository}"),
@@ -155,7 +155,7 @@ def _depth(size: str, parameters: float, licence: Licence) -> Weight:
 _STABLE_DIFFUSION = Weight(
     name="stable-diffusion-inpainting",
     title="Stable Diffusion 1.5 inpainting: text encoder, picture encoder and decoder",
-    stages=("completer tabe",),
+    stages=("completer cococo",),
     size=2_140_000_000,  # this repository has half precision only; in full precision 4.3 GB
     licence=_OPENRAIL,
     source=HubSource("stable-diffusion-v1-5/stable-diffusion-inpainting"),
@@ -177,7 +177,7 @@ _STABLE_DIFFUSION = Weight(
 _COCOCO_UNET = Weight(
     name="cococo",
     title="CoCoCo: the video inpainting network",
-    stages=("completer tabe",),
+    stages=("completer cococo",),
     size=5_860_000_000,
     licence=_COCOCO,
     source=ManualSource("https://github.com/zibojia/COCOCO", "model_0.pth ... model_3.pth"),
