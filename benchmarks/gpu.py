@@ -3,8 +3,8 @@
     python benchmarks/gpu.py [--quick] [--weights FOLDER]
 
 30 frames of 1280 x 720, an object that something passes in front of. Prints each figure beside the
-published code's (measured on one H100, see the reference page) and beside the floor: the operations of
-the networks at the rate of this card's large matrix products, measured in the same run.
+published code's (measured on one H100, see the reference page) and beside the floor: the operations
+of the networks at the rate of this card's large matrix products, measured in the same run.
 """
 
 from __future__ import annotations
@@ -101,9 +101,7 @@ def sam2_large(config: Any) -> Any:
         global_attention_blocks=[23, 33, 43],
         window_positional_embedding_background_size=[7, 7],
     )
-    vision = Sam2VisionConfig(
-        backbone_config=backbone, backbone_channel_list=[1152, 576, 288, 144]
-    )
+    vision = Sam2VisionConfig(backbone_config=backbone, backbone_channel_list=[1152, 576, 288, 144])
     return config(vision_config=vision)
 
 

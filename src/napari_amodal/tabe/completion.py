@@ -29,7 +29,7 @@ from napari_amodal.tabe.lora import merge
 from napari_amodal.tabe.noise import Solver
 from napari_amodal.tabe.sam2_network import Sam2Network
 from napari_amodal.tabe.sampling import Sampling, composed, conditions_of, sample
-from napari_amodal.tabe.training_samples import starting_frames, training_pool
+from napari_amodal.tabe.training_samples import LARGEST_RESIZE, starting_frames, training_pool
 from napari_amodal.weights import require
 
 #: Cards with less memory than this fit the model with activations computed twice.
@@ -124,7 +124,7 @@ def complete_object(
 def _with_truth(
     frames: Sequence[FrameOcclusion], visible: MaskStack, truth: dict[int, Mask]
 ) -> tuple[FrameOcclusion, ...]:
-    """Frames whose amodal mask the annotator drew, and which it shows whole, count as unoccluded."""
+    """Frames that the annotator's own amodal mask shows to be whole count as unoccluded."""
     known = list(frames)
     for frame, mask in truth.items():
         hidden = np.count_nonzero(mask & ~visible[frame])
@@ -155,7 +155,8 @@ def _fitted(task: _Task, steps: _Steps) -> Diffusion:
     steps.watch.check()
     if settings.fit_steps == 0:
         return diffusion
-    pool = training_pool(task.clip, task.visible, task.frames, starts)
+    side = LARGEST_RESIZE * settings.size // DiffusionSettings.size
+    pool = training_pool(task.clip, task.visible, task.frames, starts, side)
     torch.manual_seed(settings.seed)
     fitting = Fitting(diffusion, pool, checkpointing=_saves_memory(settings, device))
     identity = (settings.fit_steps, settings.seed, _identity(unet), _identity(folder))

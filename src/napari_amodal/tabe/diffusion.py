@@ -1,7 +1,7 @@
 """The networks of the video diffusion model, loaded and ready: text encoder, VAE and UNet.
 
-Stable Diffusion 1.5 inpainting gives text encoder, tokenizer and VAE; CoCoCo the UNet (reference page,
-section 6).
+Stable Diffusion 1.5 inpainting gives text encoder, tokenizer and VAE; CoCoCo the UNet (reference
+page, section 6).
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ def load_diffusion(
         )
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{stable_diffusion} is not a folder of Stable Diffusion 1.5 inpainting as diffusers lays "
-            f"it out: {error}"
+            f"{stable_diffusion} is not a folder of Stable Diffusion 1.5 inpainting as diffusers "
+            f"lays it out: {error}"
         ) from error
     unet = load_unet(cococo, device, dtype)
     tokens = tokenizer(

@@ -1,4 +1,4 @@
-"""The completer of the TABE engine: a video diffusion model, fitted to the clip, outpaints the object.
+"""The completer of the TABE engine: video diffusion, fitted to the clip, outpaints the object.
 
 The stage itself imports no network; what it needs of torch is imported when it runs.
 """

@@ -1,9 +1,9 @@
 """Steps of the UNet for NVIDIA cards: group norm (with SiLU) and gated GELU, fused; dropout.
 
-PyTorch's group norm copies a channels-last map to the other layout and back, and each activation is a
-pass of its own; at full size that was most of a step's time. These read channels-last maps as they lie:
-once for the statistics and once for the result. `layers` takes them for tensors on a CUDA device and
-plain PyTorch elsewhere; the mathematics is the same.
+PyTorch's group norm copies a channels-last map to the other layout and back, and each activation is
+a pass of its own; at full size that was most of a step's time. These read channels-last maps as
+they lie: once for the statistics and once for the result. `layers` takes them for tensors on a CUDA
+device and plain PyTorch elsewhere; the mathematics is the same.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class _GroupNorm(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float, silu: bool
     ) -> Tensor:
-        count, pixels, channels = x.shape
+        _, pixels, channels = x.shape
         size = pixels * (channels // groups)
         sums = _channel_sums(_moments, (x,), x.shape).unflatten(2, (groups, -1)).sum(3)
         mean = sums[:, 0] / size
@@ -187,7 +187,7 @@ class _GroupNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, scale, shift, mean, rstd = ctx.saved_tensors
-        count, pixels, channels = x.shape
+        _, pixels, channels = x.shape
         dy = dy.contiguous()
         sums = _channel_sums(_gradient_moments, (x, dy, scale, shift), x.shape, silu=ctx.silu)
         wide = channels // ctx.groups
@@ -286,7 +286,7 @@ class _GatedGelu(torch.autograd.Function):
 
 
 def gated_gelu(h: Tensor) -> Tensor:
-    """``value * gelu(gate)`` of a contiguous ``(..., 2 * channels)`` that holds value, then gate."""
+    """``value * gelu(gate)`` of a contiguous ``(..., 2 * channels)``: value, then gate."""
     return _GatedGelu.apply(h)
 
 

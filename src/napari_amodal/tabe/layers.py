@@ -72,7 +72,7 @@ class FrameResnet(ResnetBlock2D):
 
 
 class FrameTransformer(Transformer2DModel):
-    """diffusers' spatial transformer of one block: each frame attends to itself, then to the text."""
+    """diffusers' spatial transformer of one block: a frame attends to itself, then to the text."""
 
     def __init__(self, channels: int, text_channels: int, heads: int) -> None:
         super().__init__(

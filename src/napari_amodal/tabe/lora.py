@@ -35,8 +35,8 @@ class Dropout:
 class LoRALinear(nn.Module):
     """A frozen linear layer plus a trained low-rank one: ``W x + b + alpha / rank * B A drop(x)``.
 
-    The trained matrices are float32; they are rounded to the input's dtype for the product, so that a
-    frozen bfloat16 network keeps bfloat16 activations.
+    The trained matrices are float32; they are rounded to the input's dtype for the product, so that
+    a frozen bfloat16 network keeps bfloat16 activations.
     """
 
     def __init__(

@@ -60,7 +60,7 @@ class Attention(nn.Module):
         self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """``x`` ``(N, L, channels)``, ``context`` ``(N, M, context_channels)`` to ``(N, L, channels)``."""
+        """``x`` ``(N, L, channels)`` attends to ``context`` ``(N, M, context_channels)``."""
         query = self.to_q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         key = self.to_k(context).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         value = self.to_v(context).unflatten(-1, (self.heads, -1)).transpose(1, 2)
@@ -108,7 +108,7 @@ class MotionBlock(nn.Module):
 
     def _over_all(self, index: int, x: Tensor, height: int) -> Tensor:
         """All pixels of all frames attend to each other, on a reduced map where it is tall."""
-        batch, frames, pixels, channels = x.shape
+        _, frames, pixels, channels = x.shape
         width = pixels // height
         small = (min(height, LIGHT_HEIGHT), int(min(1, LIGHT_HEIGHT / height) * width))
         maps = _resized(self.norms[index](x).unflatten(2, (height, width)), small)

@@ -89,9 +89,7 @@ class Told:
         return FrameOcclusion(level_of(amount), amount)
 
 
-def _hidden_and_hiders(
-    whole: Mask, visible: Mask, nearer: Mask, slack: float
-) -> tuple[Mask, Mask]:
+def _hidden_and_hiders(whole: Mask, visible: Mask, nearer: Mask, slack: float) -> tuple[Mask, Mask]:
     """The hidden part, and all that may hide the object, within a region around it.
 
     Where nothing of the object is visible it is hidden wherever it is, whatever the depth there.

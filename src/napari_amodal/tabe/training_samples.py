@@ -31,7 +31,7 @@ PROMPT_DROPPED = 0.1
 MOST_BOXES = 29
 SMALLEST_BOX, LARGEST_BOX = 0.03, 0.25
 
-#: A clip with no unoccluded frame starts from its least occluded one, if it is hidden less than this.
+#: A clip with no unoccluded frame starts from its least occluded one, if less than this is hidden.
 LEAST_OCCLUDED = 0.1
 #: A long clip is fitted with this many frames of it at most, spread evenly.
 POOL_FRAMES = 512
@@ -104,10 +104,14 @@ def starting_frames(occlusion: Sequence[FrameOcclusion], visible: MaskStack) -> 
 
 
 def training_pool(
-    clip: Clip, visible: MaskStack, occlusion: Sequence[FrameOcclusion], starts: Sequence[int]
+    clip: Clip,
+    visible: MaskStack,
+    occlusion: Sequence[FrameOcclusion],
+    starts: Sequence[int],
+    side: int = LARGEST_RESIZE,
 ) -> TrainingPool:
-    """Read the frames that the network is fitted with."""
-    canvas = Canvas(LARGEST_RESIZE, clip.height, clip.width)
+    """Read the frames that the network is fitted with, `side` pixels wide and high."""
+    canvas = Canvas(side, clip.height, clip.width)
     kept = max(1, POOL_FRAMES // SAMPLE_FRAMES) if len(clip) > POOL_FRAMES else len(starts)
     chosen = [
         starts[i] for i in np.linspace(0, len(starts) - 1, min(kept, len(starts))).astype(int)

@@ -52,7 +52,9 @@ def load_unet(file: Path, device: torch.device, dtype: torch.dtype) -> CoCoCoUNe
             with torch.device("meta"):
                 unet = shape.build()
             _check_names(file, set(weights.keys()), set(unet.state_dict()))
-            loaded = {name: weights.get_tensor(name).to(device, dtype) for name in weights.keys()}
+            loaded = {
+                name: weights.get_tensor(name).to(device, dtype) for name in unet.state_dict()
+            }
             unet.load_state_dict(loaded, assign=True)
     except (SafetensorError, OSError, TypeError, RuntimeError) as error:
         raise InputError(f"{file} does not hold the weights of CoCoCo's UNet: {error}") from error

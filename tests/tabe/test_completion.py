@@ -1,0 +1,166 @@
+"""The whole completer with tiny random networks: what it keeps, repeats, reports and caches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the networks need napari-amodal[gpu]")
+pytest.importorskip("diffusers", reason="the networks need napari-amodal[gpu]")
+
+from tiny import write_cococo, write_stable_diffusion  # noqa: E402
+from tiny_sam2 import disc, moving_disc, write_tiny_sam2  # noqa: E402
+
+from napari_amodal.boxes import box_of  # noqa: E402
+from napari_amodal.clip import Clip, clip_from_array  # noqa: E402
+from napari_amodal.errors import CallError, Cancelled, InputError  # noqa: E402
+from napari_amodal.levels import FrameOcclusion, level_of  # noqa: E402
+from napari_amodal.masks import MaskStack  # noqa: E402
+from napari_amodal.progress import Progress, Watch  # noqa: E402
+from napari_amodal.stages import Hypothesis, Occlusion, Query, VisibleTrack  # noqa: E402
+from napari_amodal.tabe import completion  # noqa: E402
+from napari_amodal.tabe.diffusion_completer import (  # noqa: E402
+    DiffusionCompleter,
+    DiffusionSettings,
+)
+from napari_amodal.tabe.fit_cache import fits_folder  # noqa: E402
+
+FRAMES = 5
+HIDDEN = (2, 3)
+FEW = {"hypotheses": 2, "fit_steps": 1, "sampling_steps": 2, "size": 128, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights")
+    stable = write_stable_diffusion(folder / "stable-diffusion-inpainting")
+    (stable / "scheduler").mkdir()
+    (stable / "scheduler" / "scheduler_config.json").write_text("{}")
+    (folder / "cococo").mkdir()
+    write_cococo(folder / "cococo" / "cococo_unet.safetensors")
+    write_tiny_sam2(folder / "sam2.1-large")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def places(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAPARI_AMODAL_WEIGHTS", str(weights))
+    monkeypatch.setenv("NAPARI_AMODAL_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def clip() -> Clip:
+    return clip_from_array(moving_disc(FRAMES))
+
+
+def track(clip: Clip) -> VisibleTrack:
+    """The disc, its right half hidden in some frames."""
+    masks = []
+    for frame in range(FRAMES):
+        mask = disc(frame)
+        box = box_of(mask)
+        assert box is not None
+        if frame in HIDDEN:
+            mask[:, (box.x0 + box.x1) // 2 :] = False
+        masks.append(mask)
+    return VisibleTrack(MaskStack(masks, clip.height, clip.width), np.ones(FRAMES, np.float32))
+
+
+def occlusion(clip: Clip, visible: MaskStack, *, everywhere: bool = False) -> Occlusion:
+    whole = [disc(frame) for frame in range(FRAMES)]
+    hidden = [mask & ~seen for mask, seen in zip(whole, visible, strict=True)]
+    amounts = [0.4 if everywhere else h.sum() / m.sum() for h, m in zip(hidden, whole, strict=True)]
+    frames = tuple(FrameOcclusion(level_of(a), float(a)) for a in amounts)
+    boxes = tuple(box_of(mask) for mask in whole)
+    return Occlusion(frames, boxes, MaskStack(hidden, clip.height, clip.width))
+
+
+def complete(
+    clip: Clip, query: Query | None = None, watch: Watch | None = None, **settings: object
+) -> tuple[Hypothesis, ...]:
+    seen = track(clip)
+    stage = DiffusionCompleter(DiffusionSettings(**{**FEW, **settings}))
+    found = stage.complete(
+        clip,
+        {7: query or Query({0: disc(0)})},
+        {7: seen},
+        {7: occlusion(clip, seen.masks)},
+        watch or Watch(),
+    )
+    return found[7]
+
+
+def test_hypotheses_hold_what_is_seen_and_change_only_hidden_frames(clip: Clip) -> None:
+    heard: list[Progress] = []
+    watch = Watch(heard.append)
+    watch.enter("Generating", 0, 1)
+    found = complete(clip, watch=watch)
+    assert len(found) == 2
+    assert found[0].score >= found[1].score
+    visible = track(clip).masks
+    for hypothesis in found:
+        for frame in range(FRAMES):
+            assert not (visible[frame] & ~hypothesis.amodal[frame]).any()
+            if frame not in HIDDEN:
+                assert (hypothesis.amodal[frame] == visible[frame]).all()
+    assert heard[-1].done == heard[-1].total
+    done = [progress.done for progress in heard]
+    assert done == sorted(done)
+    assert {p.mask.frame for p in heard if p.mask is not None} == set(HIDDEN)
+
+
+def test_the_same_seed_gives_the_same_masks_and_a_kept_fit_as_well(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = complete(clip)
+    assert len(list(fits_folder().glob("*.safetensors"))) == 1
+    monkeypatch.setattr(completion, "fit", None)  # a second fit would fail
+    again = complete(clip)
+    assert [h.amodal for h in first] == [h.amodal for h in again]
+
+
+def test_other_settings_are_another_fit(clip: Clip) -> None:
+    complete(clip, hypotheses=1)
+    complete(clip, hypotheses=1, fit_steps=2)
+    assert len(list(fits_folder().glob("*.safetensors"))) == 2
+
+
+def test_the_annotators_own_amodal_masks_are_kept(clip: Clip) -> None:
+    drawn = disc(2)
+    found = complete(clip, Query({0: disc(0)}, {2: drawn}), hypotheses=1)
+    assert (found[0].amodal[2] == drawn).all()
+
+
+def test_nothing_hidden_needs_no_network(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAPARI_AMODAL_WEIGHTS", "/nowhere")
+    masks = MaskStack([disc(t) for t in range(FRAMES)], clip.height, clip.width)
+    seen = VisibleTrack(masks, np.ones(FRAMES, np.float32))
+    stage = DiffusionCompleter(DiffusionSettings(**FEW))
+    found = stage.complete(
+        clip, {1: Query({0: disc(0)})}, {1: seen}, {1: occlusion(clip, masks)}, Watch()
+    )
+    assert found[1][0].amodal == masks
+
+
+def test_an_object_that_is_never_nearly_whole_is_refused(clip: Clip) -> None:
+    seen = track(clip)
+    stage = DiffusionCompleter(DiffusionSettings(**FEW))
+    hidden = occlusion(clip, seen.masks, everywhere=True)
+    with pytest.raises(InputError, match="no frame shows object 3 nearly whole"):
+        stage.complete(clip, {3: Query({0: disc(0)})}, {3: seen}, {3: hidden}, Watch())
+
+
+def test_missing_weights_name_the_command(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAPARI_AMODAL_WEIGHTS", "/nowhere")
+    assert any("napari-amodal weights fetch" in lack for lack in DiffusionCompleter.missing())
+    with pytest.raises(CallError, match="napari-amodal weights fetch stable-diffusion-inpainting"):
+        complete(clip)
+
+
+def test_a_run_can_be_cancelled(clip: Clip) -> None:
+    steps: list[Progress] = []
+    watch = Watch(steps.append, lambda: len(steps) > 2)
+    with pytest.raises(Cancelled):
+        complete(clip, watch=watch)
