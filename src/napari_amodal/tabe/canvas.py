@@ -61,12 +61,12 @@ class Canvas:
         grown = Box(int(y0), int(x0), max(int(y0) + 1, round(y1)), max(int(x0) + 1, round(x1)))
         return grown.clipped(self.size, self.size)
 
-    def take_back(self, mask: NDArray[np.floating]) -> Mask:
-        """A soft mask of the canvas (above 0: object) as a mask of the frame, bool ``(H, W)``."""
+    def take_back(self, mask: Mask) -> Mask:
+        """A mask of the canvas as a mask of the frame, bool ``(H, W)``."""
         wide, tall = self.width + 2 * self.margin, self.height + 2 * self.margin
         full = cv2.resize(mask.astype(np.float32), (wide, tall), interpolation=cv2.INTER_LINEAR)
         inner = full[self.margin : tall - self.margin, self.margin : wide - self.margin]
-        return np.asarray(inner > 0)
+        return np.asarray(inner > 0.5)
 
     def _padded(self, picture: NDArray[np.uint8], value: int) -> NDArray[np.uint8]:
         border = (self.margin,) * 4

@@ -98,7 +98,8 @@ def _hidden_and_hiders(whole: Mask, visible: Mask, nearer: Mask, slack: float) -
     if not visible.any():
         return missing, nearer | missing
     size = float(np.sqrt(np.count_nonzero(whole | visible)))
-    hidden = hidden_part(missing & nearer, np.zeros_like(missing), size * slack)
+    # Depth is sure evidence: a hidden part counts however few pixels thick it is.
+    hidden = hidden_part(missing & nearer, np.zeros_like(missing), size * slack, pixel=0.0)
     return adjoining(hidden, visible, size), nearer
 
 

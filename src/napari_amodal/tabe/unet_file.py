@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -48,7 +49,7 @@ def load_unet(file: Path, device: torch.device, dtype: torch.dtype) -> CoCoCoUNe
     try:
         with safe_open(file, "pt") as weights:
             described = json.loads((weights.metadata() or {}).get(_SHAPE, "{}"))
-            shape = UNetShape(**{k: _tupled(v) for k, v in described.items()})
+            shape = UNetShape(**{name: _tupled(size) for name, size in described.items()})
             with torch.device("meta"):
                 unet = shape.build()
             _check_names(file, set(weights.keys()), set(unet.state_dict()))
@@ -61,7 +62,7 @@ def load_unet(file: Path, device: torch.device, dtype: torch.dtype) -> CoCoCoUNe
     return unet.to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
-def _tupled(value: int | list[int]) -> int | tuple[int, ...]:
+def _tupled(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
