@@ -119,6 +119,8 @@ def test_unknown_engines_are_named(name: str, message: str) -> None:
     [
         ({"still": {"speed": 1}}, "no setting 'speed'; it has: fails, pause, seed, stall_at"),
         ({"shape": {"pause": 1}}, "no stage 'shape'"),
+        ({"still": {"pause": -0.1}}, r"still\.pause is -0\.1; the least is 0\.0"),
+        ({"still": {"pause": 9}}, r"still\.pause is 9; the most is 5\.0"),
     ],
 )
 def test_unknown_settings_are_named(clip: Clip, settings: Any, message: str) -> None:

@@ -90,6 +90,11 @@ def run(
     Cancelled
         `is_cancelled` said so.
     """
+    if len(clip) < 2:
+        raise InputError(
+            f"the clip {clip.name!r} has one frame only: a hidden part is completed from the "
+            "frames before and after; give a clip of two frames or more"
+        )
     check_queries(clip, queries)
     used = _settings_of(engine, settings or {}, tracked=visible is None)
     stages = {kind: _make_stage(kind, engine.stages[kind], used[kind]) for kind in used}
@@ -155,10 +160,22 @@ def make_settings(kind: StageKind, name: str, values: Mapping[str, Any]) -> Any:
             f"the {kind.label} {name!r} has no setting {unknown!r}; "
             f"it has: {', '.join(sorted(known)) or 'none'}"
         )
+    for field in fields(settings_type):
+        _check_bounds(f"{name}.{field.name}", values.get(field.name), field.metadata)
     try:
         return settings_type(**values)
     except (TypeError, ValueError) as error:
         raise CallError(f"settings of the {kind.label} {name!r}: {error}") from error
+
+
+def _check_bounds(name: str, value: object, metadata: Mapping[str, Any]) -> None:
+    if not isinstance(value, int | float):
+        return
+    low, high = metadata.get("min"), metadata.get("max")
+    if low is not None and value < low:
+        raise CallError(f"{name} is {value}; the least is {low}")
+    if high is not None and value > high:
+        raise CallError(f"{name} is {value}; the most is {high}")
 
 
 def _settings_of(engine: Engine, overrides: Overrides, *, tracked: bool) -> dict[StageKind, Any]:

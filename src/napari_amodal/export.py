@@ -123,7 +123,9 @@ def check_targets(folders: Mapping[int, Path], *, overwrite: bool) -> None:
     """
     for folder in folders.values():
         if folder.exists() and not overwrite:
-            raise CallError(f"{folder} is there already: choose another folder or overwrite it")
+            raise CallError(
+                f"{folder} is there already: choose another folder, or replace it (--overwrite)"
+            )
         if folder.exists() and not (is_tabe51(folder) or _is_empty(folder)):
             raise CallError(f"{folder} is there and is no clip folder: choose another folder")
         standing = next(path for path in folder.absolute().parents if path.exists())

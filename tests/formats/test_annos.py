@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,14 @@ def test_a_huge_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(InputError, match="is larger than 64 MB"):
         read_annos(path, 2)
     assert annos._LARGEST == 64 << 20
+
+
+def test_a_pipe_is_not_waited_for_and_a_device_not_read(tmp_path: Path) -> None:
+    pipe, endless = tmp_path / "pipe" / "annos.json", tmp_path / "endless" / "annos.json"
+    for path in (pipe, endless):
+        path.parent.mkdir()
+    os.mkfifo(pipe)
+    endless.symlink_to("/dev/zero")
+    for path in (pipe, endless):
+        with pytest.raises(InputError, match="is no regular file"):
+            read_annos(path, 2)

@@ -9,7 +9,7 @@ from pathlib import Path
 from napari_amodal.clip import Clip
 from napari_amodal.errors import CallError, InputError
 from napari_amodal.formats.mask_png import read_labels
-from napari_amodal.formats.tabe51 import Tabe51Clip
+from napari_amodal.formats.tabe51 import Tabe51Clip, full_stack
 from napari_amodal.masks import Mask, MaskStack
 from napari_amodal.stages import Query
 
@@ -65,7 +65,8 @@ def find_queries(clip: Clip, folder: Tabe51Clip | None, choice: QueryChoice) -> 
 
 def _painted(clip: Clip, path: Path, frame: int, object_id: int | None) -> dict[int, Query]:
     if not path.is_file():
-        raise CallError(f"--query {path}: there is no such file")
+        what = "it is a folder, give an image in it" if path.is_dir() else "there is no such file"
+        raise CallError(f"--query {path}: {what}")
     labels = read_labels(path, (clip.height, clip.width))
     ids = [int(label) for label in sorted(set(labels[labels != 0].tolist()))]
     if not ids:
@@ -114,11 +115,4 @@ def given_visible(clip: Clip, folder: Tabe51Clip | None, object_ids: list[int]) 
     if len(object_ids) > 1:
         listed = ", ".join(map(str, object_ids))
         raise CallError(f"--visible given is for one object: choose --object out of {listed}")
-    for frame in range(len(clip)):
-        if frame not in folder.visible:
-            raise InputError(
-                f"--visible given: visible_masks/ has {len(folder.visible)} masks for "
-                f"{len(clip)} frames, frame {frame} has none; leave the option out to track them"
-            )
-    masks = (folder.visible[frame] for frame in range(len(clip)))
-    return MaskStack(masks, clip.height, clip.width)
+    return full_stack(folder.visible, clip, "visible_masks")

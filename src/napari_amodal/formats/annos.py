@@ -14,6 +14,7 @@ from napari_amodal.levels import FrameOcclusion, OcclusionLevel
 
 #: No clip needs more: 100,000 frames take some 6 MB here and 15 MB in ``napari-amodal.json``.
 _LARGEST = 1 << 26
+_MOST_DIGITS = 4000
 
 
 def read_annos(path: Path, frames: int) -> tuple[FrameOcclusion, ...]:
@@ -50,20 +51,35 @@ def read_json_object(path: Path) -> Mapping[str, Any]:
         It cannot be read, is not JSON, or is too large or nested to be meant.
     """
     try:
-        if path.stat().st_size > _LARGEST:
-            raise InputError(f"{shown(path)} is larger than {_LARGEST >> 20} MB: remove it")
-        data = json.loads(path.read_text("utf-8-sig"), parse_constant=_no_constant)
+        data = json.loads(_text(path), parse_constant=_no_constant, parse_int=_whole_number)
     except OSError as error:
         raise InputError(f"{shown(path)} cannot be read: {error.strerror or error}") from error
     except RecursionError as error:
         raise InputError(f"{shown(path)} is nested too deeply: restore it or remove it") from error
-    except ValueError as error:  # JSON, UTF-8, or a number of more digits than Python reads
+    except ValueError as error:  # of JSON, of UTF-8, or ours
         if isinstance(error, InputError):
             raise
         raise InputError(f"{shown(path)} is not JSON ({error}): restore it or remove it") from error
     if not isinstance(data, dict):
         raise InputError(f"{shown(path)} holds no JSON object: restore it or remove it")
     return data
+
+
+def _text(path: Path) -> str:
+    """The text of a file of bounded size; a pipe or a device would never end."""
+    if not path.is_file():
+        raise InputError(f"{shown(path)} is no regular file: restore it or remove it")
+    with path.open("rb") as file:
+        data = file.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise InputError(f"{shown(path)} is larger than {_LARGEST >> 20} MB: remove it")
+    return data.decode("utf-8-sig")
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"a number has {len(digits)} digits")
+    return int(digits)
 
 
 def _no_constant(name: str) -> NoReturn:

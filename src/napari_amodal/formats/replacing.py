@@ -85,7 +85,9 @@ def _refusal(folder: Path, error: OSError) -> str:
 
 def _check_replaceable(folder: Path, overwrite: bool, replaceable: Callable[[Path], bool]) -> None:
     if not overwrite:
-        raise CallError(f"{folder} is there already: choose another folder or overwrite it")
+        raise CallError(
+            f"{folder} is there already: choose another folder, or replace it (--overwrite)"
+        )
     empty = folder.is_dir() and not any(folder.iterdir())
     if not (empty or replaceable(folder)):
         raise CallError(f"{folder} is there and is no clip folder: choose another folder")

@@ -166,10 +166,16 @@ def packets_of(
 
     The last is empty, or None: it makes the decoder give what it still holds.
     """
-    try:
-        yield from container.demux(stream)
-    except av.FFmpegError:
-        yield None
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except av.FFmpegError:
+            yield None
+            return
+        yield packet
 
 
 def decoded(stream: VideoStream, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
