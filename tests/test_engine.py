@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -11,13 +12,14 @@ import numpy as np
 import pytest
 
 from napari_amodal import registry
+from napari_amodal.boxes import Box
 from napari_amodal.clip import Clip, clip_from_array
 from napari_amodal.engine import Completion, run
 from napari_amodal.errors import CallError, Cancelled, InputError
 from napari_amodal.masks import MaskStack
-from napari_amodal.progress import Progress
+from napari_amodal.progress import Progress, Watch
 from napari_amodal.registry import Engine, StageKind, find_engine
-from napari_amodal.stages import Query
+from napari_amodal.stages import Clicks, Query, VisibleTrack
 from still_engine import StillTracker
 
 
@@ -37,6 +39,7 @@ def other_package(monkeypatch: pytest.MonkeyPatch) -> None:
         StageKind.TRACKER: {
             "still": "still_engine:StillTracker",
             "lacking": f"{__name__}:LackingTracker",
+            "clicked": f"{__name__}:ClickedTracker",
             "broken": "still_engine:NotThere",
         },
         StageKind.REASONER: {"open": "still_engine:OpenReasoner"},
@@ -145,6 +148,36 @@ def test_what_a_stage_lacks_is_said_before_any_work(clip: Clip) -> None:
 def test_bad_queries(clip: Clip, bad: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         run(clip, bad, STILL)
+
+
+class ClickedTracker(StillTracker):
+    """Takes a box for the object."""
+
+    takes_clicks = True
+
+    def track(
+        self, clip: Clip, queries: Mapping[int, Query], watch: Watch
+    ) -> Mapping[int, VisibleTrack]:
+        painted = {}
+        for object_id, query in queries.items():
+            mask = np.zeros((clip.height, clip.width), np.bool_)
+            box = query.clicks[query.frame].box
+            assert box is not None
+            mask[box.slices] = True
+            painted[object_id] = Query({query.frame: mask})
+        return super().track(clip, painted, watch)
+
+
+def test_clicks_go_to_trackers_that_take_them(clip: Clip) -> None:
+    clicked = Query({}, clicks={4: Clicks(box=Box(2, 3, 5, 8))})
+    engine = Engine("e", "", "clicked", "open", "same")
+    found = run(clip, {1: clicked}, engine).objects[1]
+    assert found.amodal[9].sum() == 15
+    assert found.query.visible[4].sum() == 15, "later stages are given the mask that was found"
+    with pytest.raises(InputError, match="only clicked, and the tracker 'still' needs its mask"):
+        run(clip, {1: clicked}, STILL)
+    with pytest.raises(CallError, match="on frame 10"):
+        run(clip, {1: Query({}, clicks={10: Clicks(inside=((1, 1),))})}, engine)
 
 
 def test_a_run_stops_within_a_second(clip: Clip) -> None:

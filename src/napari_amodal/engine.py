@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -102,10 +102,12 @@ def run(
     shares = _shares(stages)
 
     if visible is None:
+        _check_clicks_are_taken(engine.tracker, stages[StageKind.TRACKER], queries)
         watch.enter(stages[StageKind.TRACKER].title, *shares[StageKind.TRACKER])
         tracks = stages[StageKind.TRACKER].track(clip, queries, watch)
     else:
         tracks = _given_tracks(clip, queries, visible)
+    queries = {object_id: _masked(query, tracks[object_id]) for object_id, query in queries.items()}
 
     watch.enter(stages[StageKind.REASONER].title, *shares[StageKind.REASONER])
     occlusions = stages[StageKind.REASONER].reason(clip, queries, tracks, watch)
@@ -130,19 +132,41 @@ def check_queries(clip: Clip, queries: Mapping[int, Query]) -> None:
         raise InputError("there is no query: paint the object's mask on one frame")
     for object_id, query in queries.items():
         for frame, mask in (*query.visible.items(), *query.amodal.items()):
-            _check_query_mask(clip, object_id, frame, mask)
-        if not any(mask.any() for mask in query.visible.values()):
+            _check_frame(clip, object_id, frame)
+            _check_size(clip, object_id, frame, mask)
+        for frame in query.clicks:
+            _check_frame(clip, object_id, frame)
+        if not query.clicks and not any(mask.any() for mask in query.visible.values()):
             raise InputError(
                 f"the query of object {object_id} is empty: paint the object's mask on one frame"
             )
 
 
-def _check_query_mask(clip: Clip, object_id: int, frame: int, mask: Mask) -> None:
+def _check_clicks_are_taken(name: str, tracker: Any, queries: Mapping[int, Query]) -> None:
+    for object_id, query in queries.items():
+        painted = any(mask.any() for mask in query.visible.values())
+        if not painted and not getattr(tracker, "takes_clicks", False):
+            raise InputError(
+                f"object {object_id} was only clicked, and the tracker {name!r} needs its mask: "
+                "paint it on one frame, or take another tracker"
+            )
+
+
+def _masked(query: Query, track: VisibleTrack) -> Query:
+    """A query for the stages after the tracker: what was clicked has the mask found there."""
+    found = {frame: track.masks[frame] for frame in query.clicks if frame not in query.visible}
+    return replace(query, visible={**query.visible, **found})
+
+
+def _check_frame(clip: Clip, object_id: int, frame: int) -> None:
     if not 0 <= frame < len(clip):
         raise CallError(
             f"the query of object {object_id} is on frame {frame}, "
             f"the clip has frames 0 to {len(clip) - 1}"
         )
+
+
+def _check_size(clip: Clip, object_id: int, frame: int, mask: Mask) -> None:
     if mask.shape != (clip.height, clip.width):
         raise InputError(
             f"the query of object {object_id} on frame {frame} is "

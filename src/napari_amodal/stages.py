@@ -155,7 +155,10 @@ class Stage(Protocol):
 
 
 class Tracker(Stage, Protocol):
-    """Finds the visible masks of the queried objects over the whole clip, both ways in time."""
+    """Finds the visible masks of the queried objects over the whole clip, both ways in time.
+
+    A tracker that also takes `Query.clicks` says so by ``takes_clicks = True``.
+    """
 
     def track(
         self, clip: Clip, queries: Mapping[int, Query], watch: Watch

@@ -59,6 +59,7 @@ class Sam2Tracker:
 
     settings_type: ClassVar[type] = Sam2Settings
     title: ClassVar[str] = "Tracking"
+    takes_clicks: ClassVar[bool] = True
     seconds_per_frame: ClassVar[float] = 5.0
 
     def __init__(self, settings: Sam2Settings) -> None:
