@@ -137,6 +137,24 @@ def behind_wall() -> HiddenScene:
     return scene(passing_object, lambda t: bar(62, 124), object_x=walk)
 
 
+def slows_behind_wall() -> HiddenScene:
+    """A fast object loses much of its speed behind a wide thing at rest."""
+
+    def x(t: int) -> float:
+        return 20.0 + 8.0 * min(t, 9) + 5.0 * max(0, t - 9)
+
+    return scene(lambda t: ellipse(x(t), 50, 15, 16), lambda t: bar(50, 140), object_x=x)
+
+
+def stops_behind_wall() -> HiddenScene:
+    """A fast object goes behind a thing at rest and never comes back."""
+
+    def x(t: int) -> float:
+        return min(20.0 + 9.0 * t, 108.0)
+
+    return scene(lambda t: ellipse(x(t), 50, 14, 12), lambda t: bar(80, 140), object_x=x)
+
+
 def crossed() -> HiddenScene:
     """A thing crosses in front of an object, against its motion."""
     return scene(

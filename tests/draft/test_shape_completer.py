@@ -20,6 +20,8 @@ from hidden_scenes import (
     ellipse,
     passing_object,
     scene,
+    slows_behind_wall,
+    stops_behind_wall,
     walk,
 )
 from hypothesis import HealthCheck, given, settings
@@ -62,6 +64,37 @@ def test_an_object_that_is_occluded_to_the_end_keeps_its_earlier_shape() -> None
     made = scene(passing_object, lambda t: bar(125, 180), object_x=walk)
     amodal = complete(made, made.query(0)).amodal
     assert np.mean(scores(made, amodal)) > 0.8
+
+
+def test_an_object_that_changes_speed_while_hidden_is_carried_between_both_ends() -> None:
+    made = slows_behind_wall()
+    hidden = [frame for frame, box in enumerate(made.visible.boxes) if box is None]
+    assert len(hidden) >= 8
+    query = Query({0: made.visible[0], COUNT - 1: made.visible[COUNT - 1]})
+    amodal = complete(made, query).amodal
+    x0 = [amodal.boxes[frame].x0 for frame in hidden if amodal.boxes[frame]]
+    assert len(x0) == len(hidden)
+    assert x0 == sorted(x0)
+    assert min(iou(amodal[frame], made.amodal[frame]) for frame in hidden) > 0.6
+
+
+def test_an_object_that_never_comes_back_stays_behind_what_hides_it() -> None:
+    made = stops_behind_wall()
+    amodal = complete(made, made.query(0)).amodal
+    lost = [frame for frame, box in enumerate(made.visible.boxes) if box is None]
+    assert len(lost) >= 8
+    for frame in lost:
+        assert amodal.areas[frame] > 0.8 * made.amodal.areas[frame]
+        assert not (amodal[frame] & ~bar(80, 140)).any()
+
+
+def test_an_object_that_is_lost_on_plain_ground_is_not_drawn_there() -> None:
+    """The tracker loses it in full view: nothing is there that could hide it."""
+    made = scene(lambda t: ellipse(50, 50, 20, 18))
+    blank = {frame: np.zeros((HEIGHT, WIDTH), np.bool_) for frame in range(6, COUNT)}
+    masks = made.visible.replaced(blank)
+    track = VisibleTrack(masks, np.ones(COUNT, np.float32))
+    assert complete(made, made.query(0), track).amodal == masks
 
 
 def test_parts_seen_at_different_times_are_put_together() -> None:

@@ -94,7 +94,8 @@ def test_stacks_that_are_refused(open_widget: Open, said: Said, qtbot: Any) -> N
         qtbot.waitUntil(lambda layer=layer: widget.model.stack is layer)
         widget.new_query.click()
         assert all(word in said()[-1] for word in ("clip", *words))
-        assert widget.model.query is None
+        assert all(word in widget.stage.text() for word in words)
+        assert widget.model.query is None and not widget.run_button.isEnabled()
     assert len(said()) == len(REFUSED)
 
 
@@ -104,6 +105,7 @@ def test_empty_query(open_widget: Open, frames: np.ndarray, qtbot: Any, said: Sa
     press_run(qtbot, widget)
     wait_until_idle(qtbot, widget)
     assert "nothing is painted in 'query'" in said()[0]
+    assert "nothing is painted in 'query'" in widget.stage.text()
     assert [layer.name for layer in widget.model.viewer.layers] == ["clip", "query"]
 
 

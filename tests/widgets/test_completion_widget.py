@@ -14,7 +14,10 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_amodal.formats.tabe51 import read_tabe51
+from napari_amodal.stages import VisibleTrack
 from napari_amodal.widgets.completion_widget import CompletionWidget
+from napari_amodal.widgets.frame_strip import DOUBT_PIXEL, MARGIN
+from still_engine import StillTracker
 
 from .driving import (
     choose_engine,
@@ -186,6 +189,7 @@ def test_a_layer_removed_during_a_run_stops_it(
     wait_until_idle(qtbot, widget)
     assert [message for message in said() if f"{name!r}" in message and "removed" in message]
     assert len(said()) == 1
+    assert "Run again" not in widget.stage.text()  # there is nothing left to complete
 
 
 def test_query_removed_and_layers_renamed_during_a_run(
@@ -303,6 +307,37 @@ def test_the_window_stays_live_during_a_run(
     wait_until_idle(qtbot, widget)
 
 
+def test_frames_where_the_tracker_is_unsure_are_marked_until_corrected(
+    open_widget: Open, frames: np.ndarray, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget = with_query(open_widget, frames)
+    track = StillTracker.track
+
+    def unsure(self: StillTracker, *args: Any) -> dict[int, VisibleTrack]:
+        tracks = track(self, *args)
+        for found in tracks.values():
+            found.confidence[4:6] = 0.1
+        return dict(tracks)
+
+    monkeypatch.setattr(StillTracker, "track", unsure)
+    run_to_its_end(qtbot, widget)
+    strip = widget.strip
+    qtbot.waitUntil(lambda: widget.model.levels.doubtful == {1: {4, 5}})
+    assert "unsure" in strip._tip(4) and "unsure" not in strip._tip(3)
+    picture = strip.grab().toImage()
+    bottom, column = strip.height() - MARGIN - 1, picture.width() // 8
+    assert picture.pixel(int(4.25 * column), bottom) == DOUBT_PIXEL
+    assert picture.pixel(int(3.25 * column), bottom) != DOUBT_PIXEL
+
+    widget.model.go_to(4)
+    paint_square(widget.model.viewer.layers["visible"], 4, corner=(30, 40))
+    qtbot.waitUntil(lambda: widget.model.levels.doubtful == {1: {5}})
+    monkeypatch.setattr(StillTracker, "track", track)
+    run_to_its_end(qtbot, widget)
+    qtbot.waitUntil(lambda: widget.model.levels.doubtful == {1: set()})
+    assert "unsure" not in strip._tip(5)
+
+
 def test_a_fault_in_a_stage_is_shown_and_leaves_the_widget_usable(
     open_widget: Open, frames: np.ndarray, qtbot: Any, said: Said
 ) -> None:
@@ -312,3 +347,18 @@ def test_a_fault_in_a_stage_is_shown_and_leaves_the_widget_usable(
     assert said() == ["the stage has a fault"]
     choose_engine(widget, "still", fails=False)
     run_to_its_end(qtbot, widget)
+
+
+def test_what_a_script_paints_on_a_frame_that_is_not_shown_is_found(
+    open_widget: Open, frames: np.ndarray, qtbot: Any
+) -> None:
+    widget = open_widget()
+    widget.model.viewer.add_image(frames, name="clip")
+    widget.frames.refresh()
+    widget.new_query.click()
+    query = widget.model.query
+    assert query is not None
+    qtbot.waitUntil(lambda: "all of it is visible" in widget.painted.text())
+    query.data[6, 5:9, 5:9] = 1
+    query.refresh()
+    qtbot.waitUntil(lambda: 'object 1 on frame <a href="6"' in widget.painted.text())

@@ -54,22 +54,118 @@ def test_folder_opens_as_frames_and_masks(viewer: Viewer, folder: Path) -> None:
     assert str(folder) in repr(image.metadata)
 
 
+def keep_only(folder: Path, visible: tuple[int, ...], amodal: tuple[int, ...] = ()) -> None:
+    """Take all masks but those of some frames out of a clip folder, and annos.json."""
+    for name, kept in (("visible_masks", visible), ("gt_masks", amodal)):
+        for path in (folder / name).iterdir():
+            if int(path.stem) not in kept:
+                path.unlink()
+    (folder / "annos.json").unlink()
+
+
 def test_folder_with_a_query_mask_only(
     open_widget: Callable[[], CompletionWidget], folder: Path, qtbot: Any
 ) -> None:
     widget = open_widget()
     viewer = widget.model.viewer
-    for path in (*folder.glob("gt_masks/*"), *sorted(folder.glob("visible_masks/*"))[1:]):
-        path.unlink()
-    (folder / "annos.json").unlink()
-    _, amodal, visible = viewer.open(folder, plugin=PLUGIN)
-    assert not amodal.data.any() and visible.data[0].any() and not visible.data[1:].any()
-    qtbot.waitUntil(lambda: widget.model.query is visible)
-    assert widget.model.results is None  # a query, nothing to correct yet
+    keep_only(folder, (6,))
+    _, query = viewer.open(folder, plugin=PLUGIN)
+    assert query.name == "query" and query.data[6].any() and not query.data[:6].any()
+    qtbot.waitUntil(lambda: widget.model.query is query)
+    assert widget.model.frame == 6  # where the query is
     choose_engine(widget, "still")
     run_to_its_end(qtbot, widget)
-    assert (mask(visible, 1) == 0).all()  # what the folder gave is left alone
-    assert (mask(viewer.layers["visible [1]"], 1) == mask(visible, 0)).all()
+    assert [layer.name for layer in viewer.layers] == ["given", "amodal", "visible", "query"]
+    assert (mask(viewer.layers["visible"], 1) == mask(query, 6)).all()
+    widget.model.go_to(3)
+    viewer.layers.remove(query)
+    viewer.layers.append(query)
+    qtbot.waitUntil(lambda: widget.model.query is query)
+    assert widget.model.frame == 3  # only the first time
+
+
+def test_folder_with_all_visible_masks_and_no_amodal_ones(viewer: Viewer, folder: Path) -> None:
+    keep_only(folder, tuple(range(8)))
+    layers = viewer.open(folder, plugin=PLUGIN)
+    assert [layer.name for layer in layers] == ["given", "visible"]
+    assert all(layers[1].data[frame].any() for frame in range(8))
+
+
+def test_folder_without_masks(viewer: Viewer, folder: Path) -> None:
+    keep_only(folder, ())
+    assert [layer.name for layer in viewer.open(folder, plugin=PLUGIN)] == ["given"]
+
+
+def test_one_frame_folder_is_explained(
+    open_widget: Callable[[], CompletionWidget], folder: Path, qtbot: Any
+) -> None:
+    for path in folder.rglob("*.*g"):
+        if path.stem != "00000":
+            path.unlink()
+    (folder / "annos.json").unlink()
+    widget = open_widget()
+    image, *_ = widget.model.viewer.open(folder, plugin=PLUGIN)
+    qtbot.waitUntil(lambda: widget.model.stack is image and widget.model.query is not None)
+    assert not widget.run_button.isEnabled() and not widget.export_button.isEnabled()
+    assert "'given' has one frame" in widget.stage.text()
+
+
+def test_an_export_opens_with_its_query(
+    open_widget: Callable[[], CompletionWidget], frames: np.ndarray, tmp_path: Path, qtbot: Any
+) -> None:
+    widget = open_widget()
+    viewer = widget.model.viewer
+    viewer.add_image(frames, name="clip")
+    widget.frames.refresh()
+    widget.new_query.click()
+    assert widget.model.query is not None
+    paint_square(widget.model.query, 2)
+    painted = mask(widget.model.query, 2)
+    choose_engine(widget, "still")
+    run_to_its_end(qtbot, widget)
+    widget.model.start_export(tmp_path, overwrite=False)
+    wait_until_idle(qtbot, widget)
+    viewer.layers.clear()
+    *_, query = viewer.open(tmp_path / "clip", plugin=PLUGIN)
+    assert [layer.name for layer in viewer.layers] == ["clip", "amodal", "visible", "query"]
+    assert (mask(query, 2) == painted).all() and np.count_nonzero(query.data) == painted.sum()
+    qtbot.waitUntil(lambda: widget.model.query is query)
+    assert widget.model.frame == 2 and widget.model.results is not None
+
+
+def test_export_says_which_painted_layers_it_leaves_out(
+    open_widget: Callable[[], CompletionWidget],
+    folder: Path,
+    tmp_path: Path,
+    qtbot: Any,
+    said: Said,
+) -> None:
+    widget = open_widget()
+    layers = widget.model.viewer.layers
+    _, amodal, visible = widget.model.viewer.open(folder, plugin=PLUGIN)
+    qtbot.waitUntil(lambda: widget.model.query is visible)
+    widget.every_frame.setChecked(True)
+    choose_engine(widget, "still")
+    run_to_its_end(qtbot, widget)
+    widget.model.start_export(tmp_path / "one", overwrite=False)
+    wait_until_idle(qtbot, widget)
+    assert said() == []  # what the folder gave and nobody touched is no correction
+    paint_square(amodal, 3)
+    mine = widget.model.viewer.add_labels(np.zeros((8, 48, 64), np.uint8), name="amodal by hand")
+    mine.data[5, 3:9, 3:9] = 1
+    widget.model.viewer.add_labels(np.ones((8, 48, 64), np.uint8), name="cells")
+    widget.model.start_export(tmp_path / "two", overwrite=False)
+    wait_until_idle(qtbot, widget)
+    (message,) = said()
+    assert "'amodal' (painted on frame 3), 'amodal by hand' (painted on frame 5)." in message
+    assert "The export holds 'visible [1]', 'amodal [1]'" in message
+    assert "'visible [1]', 'amodal [1]'" in widget.model.status
+    assert "'visible [1]', 'amodal [1]'" in widget.export_button.toolTip()
+    paint_square(layers["amodal [1]"], 3)
+    widget.model.start_export(tmp_path / "three", overwrite=False)
+    wait_until_idle(qtbot, widget)
+    found = read_tabe51(tmp_path / "three" / "given")
+    assert (found.amodal[3] == mask(layers["amodal [1]"], 3)).all()
 
 
 def test_folder_round_trip_through_save(viewer: Viewer, folder: Path, tmp_path: Path) -> None:

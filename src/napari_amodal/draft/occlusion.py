@@ -17,7 +17,7 @@ from napari_amodal.draft.motion import ClipMotion, measure_motion
 from napari_amodal.draft.regions import search_regions
 from napari_amodal.draft.shape_memory import hidden_part
 from napari_amodal.draft.shapes import slack_of
-from napari_amodal.draft.standing import standing_occluders
+from napari_amodal.draft.standing import standing_occluders, without_places_passed
 from napari_amodal.draft.trajectory import JoinedShape, Scene, joined
 from napari_amodal.levels import FrameOcclusion, OcclusionLevel, level_of
 from napari_amodal.masks import Mask, MaskStack
@@ -118,7 +118,7 @@ class OutlineReasoner:
         scene = Scene(
             track.masks,
             around.moving,
-            around.still,
+            without_places_passed(around.still, track.masks, motion.camera),
             track.confidence,
             query.amodal,
             motion.camera,

@@ -15,7 +15,7 @@ from napari_amodal.draft.motion import Transform
 _SIZE_WITHIN = 61
 #: Margin on each side, as a share of the object's size, and what each unseen frame adds to it.
 _MARGIN = 0.2
-_MARGIN_UNSEEN = 0.05
+_MARGIN_UNSEEN = 0.5
 _LARGEST_MARGIN = 1.0
 
 

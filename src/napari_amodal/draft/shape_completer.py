@@ -128,9 +128,12 @@ class _Drawing:
             return self._scene.whole[frame]
         amodal = self._scene.visible[frame]
         region = self._occlusion.hiders.boxes[frame]
-        absent = self._occlusion.boxes[frame] is None
-        if self._is_settled(frame) or region is None or absent:
+        box = self._occlusion.boxes[frame]
+        if self._is_settled(frame) or region is None or box is None:
             return amodal
+        if self._scene.visible.boxes[frame] is None:
+            # nothing of it is seen: the reasoner alone says where it is
+            shape = shape.within(box)
         seen = amodal[region.slices]
         missing = shape.mask(region) & self._occlusion.hiders[frame][region.slices] & ~seen
         size = float(np.sqrt(max(shape.area, 1.0)))

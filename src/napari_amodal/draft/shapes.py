@@ -151,8 +151,13 @@ class Shape:
         return replace(self, recent=older(self.recent), distant=older(self.distant))
 
     def unseen(self) -> Shape:
-        """The same shape after a frame that shows nothing of it: earlier outlines tell no more."""
-        return replace(self, doubt=self.doubt + 1.0, recent=(), distant=())
+        """The same shape after a frame that shows nothing of it: earlier outlines tell no more.
+
+        Nor does what the frame shows at the place where the shape is guessed to be: where that is
+        background the guess is wrong, not the shape.
+        """
+        age = np.minimum(self.age + 1, np.float32(NEVER))
+        return replace(self, age=age, doubt=self.doubt + 1.0, recent=(), distant=())
 
 
 def slack_of(confidence: float) -> float:

@@ -1,4 +1,4 @@
-"""Things at rest that an object passes behind.
+"""Things at rest that an object passes behind, or in front of.
 
 A thing that stands in front at one time stands there at all times: what is found to hide the object
 in some frames is carried over the background to the others, until the object is seen in front of
@@ -42,13 +42,12 @@ def standing_occluders(
         ``(T, H, W)``, within `still`.
     """
     count, height, width = found.shape
-    scale = min(1.0, _LONGEST_SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = _small_size(height, width)
     later = [
         MaskStack((mask,), size[1], size[0])
-        for mask in _spread(found, visible, camera, size, backwards=True)
+        for mask in _spread(found, visible, camera, size, _LEAST_FRAMES, backwards=True)
     ]
-    earlier = _spread(found, visible, camera, size, backwards=False)
+    earlier = _spread(found, visible, camera, size, _LEAST_FRAMES, backwards=False)
 
     def masks() -> Iterator[Mask]:
         for frame, before in enumerate(earlier):
@@ -59,16 +58,64 @@ def standing_occluders(
     return MaskStack(masks(), height, width)
 
 
+def without_places_passed(
+    still: MaskStack, visible: MaskStack, camera: Sequence[Transform]
+) -> MaskStack:
+    """Things at rest that may hide an object which is seen no more, or not yet.
+
+    It was seen in front of some of them: before its first frame and after its last, those are taken
+    out. (One that came to stand there just then is taken out with them: it cannot be told apart.)
+
+    Parameters
+    ----------
+    still, visible : MaskStack
+        ``(T, H, W)``: `Surroundings.still` and the visible masks.
+    camera : sequence of ndarray
+        `ClipMotion.camera`.
+    """
+    count, height, width = visible.shape
+    seen = [frame for frame, box in enumerate(visible.boxes) if box is not None]
+    if not seen or (seen[0] == 0 and seen[-1] == count - 1):
+        return still
+    size = _small_size(height, width)
+    nowhere = MaskStack.empty(count, height, width)
+    later = [
+        MaskStack((mask,), size[1], size[0])
+        for mask in _spread(visible, nowhere, camera, size, 1, backwards=True)
+    ]
+    earlier = _spread(visible, nowhere, camera, size, 1, backwards=False)
+
+    def masks() -> Iterator[Mask]:
+        for frame, before in enumerate(earlier):
+            if seen[0] <= frame <= seen[-1] or still.boxes[frame] is None:
+                yield still[frame]
+                continue
+            passed = before | later[count - 1 - frame][0]
+            # a pixel more: outlines are not exact
+            wide = cv2.dilate(passed.view(np.uint8), np.ones((3, 3), np.uint8))
+            full = cv2.resize(wide, (width, height), interpolation=cv2.INTER_NEAREST)
+            yield still[frame] & (full == 0)
+
+    return MaskStack(masks(), height, width)
+
+
+def _small_size(height: int, width: int) -> tuple[int, int]:
+    """Width and height of the masks that are carried."""
+    scale = min(1.0, _LONGEST_SIDE / max(height, width))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
 def _spread(
     found: MaskStack,
     visible: MaskStack,
     camera: Sequence[Transform],
     size: tuple[int, int],
+    least: int,
     *,
     backwards: bool,
 ) -> Iterator[Mask]:
-    """Small masks of the places found in earlier frames (or later ones), in the order of time that
-    is followed."""
+    """Small masks of the places found in at least so many earlier frames (or later ones), in the
+    order of time that is followed."""
     count, height, width = found.shape
     down = np.diag([size[0] / width, size[1] / height, 1.0])
     votes = np.zeros(size[::-1], np.uint8)
@@ -82,7 +129,7 @@ def _spread(
         if found.boxes[frame] is not None:
             votes[_small(found[frame], size)] += 1
             np.minimum(votes, 250, out=votes)
-        yield votes >= _LEAST_FRAMES
+        yield votes >= least
 
 
 def _small(mask: Mask, size: tuple[int, int]) -> NDArray[np.bool_]:

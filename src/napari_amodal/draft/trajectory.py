@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from napari_amodal.boxes import Box
 from napari_amodal.draft.fitting import fitted
 from napari_amodal.draft.motion import Transform
+from napari_amodal.draft.placing import is_behind, placed
 from napari_amodal.draft.shape_memory import first_shape, updated
 from napari_amodal.draft.shapes import (
     NEVER,
@@ -35,6 +36,8 @@ _SETTLING_SHARE = 0.3
 #: How fast the mean velocity forgets, per frame; and the largest growth a frame that is carried on.
 _FORGET = 0.4
 _MOST_GROWTH = 0.03
+#: What is left of the velocity, a frame, of an object that went behind something for good.
+_SLOWING = 0.8
 #: Shapes are drawn on at most this many samples a side, whatever the resolution.
 _MOST_SAMPLES = 512
 
@@ -80,6 +83,12 @@ class Scene:
             float(np.clip(self.confidence[frame], 0.05, 1.0)),
         )
 
+    def last_seen(self, *, backwards: bool) -> int:
+        """The last frame, in one direction in time, that shows anything of the object."""
+        boxes = self.visible.boxes
+        seen = [frame for frame in range(len(boxes)) if boxes[frame] or frame in self.whole]
+        return (min if backwards else max)(seen, default=0)
+
 
 def _part(stack: MaskStack, frame: int) -> tuple[Box, Mask] | None:
     box, crop = stack.boxes[frame], stack.crop(frame)
@@ -100,11 +109,15 @@ class _Velocity:
             self.growth + _FORGET * (growth - self.growth),
         )
 
+    def slowed(self) -> _Velocity:
+        return _Velocity(_SLOWING * self.shift, _SLOWING * self.growth)
+
 
 def carried(scene: Scene, cells: int, *, backwards: bool) -> Iterator[tuple[int, Shape | None]]:
     """The shape at each frame, in one direction in time; None before anything is seen."""
     count = len(scene.visible)
     shape: Shape | None = None
+    last = scene.last_seen(backwards=backwards)
     velocity: _Velocity | None = None
     for frame in reversed(range(count)) if backwards else range(count):
         view = scene.view(frame)
@@ -116,7 +129,15 @@ def carried(scene: Scene, cells: int, *, backwards: bool) -> Iterator[tuple[int,
             if backwards:
                 camera = np.asarray(np.linalg.inv(camera), np.float64)
                 own = None if own is None else np.asarray(np.linalg.inv(own), np.float64)
-            shape, velocity = _advanced(shape, velocity, view, camera, own)
+            lost = frame < last if backwards else frame > last
+            staying = _with_camera(shape, camera) if lost else shape
+            if lost and is_behind(staying, view):
+                # nothing tells how far on it goes: it slows down and stays where it can be
+                velocity = velocity.slowed() if velocity else None
+                moved, _ = _advanced(shape, velocity, view, camera, own)
+                shape = moved if is_behind(moved, view) else staying.unseen()
+            else:
+                shape, velocity = _advanced(shape, velocity, view, camera, own)
         yield frame, shape
 
 
@@ -140,18 +161,28 @@ def _advanced(
         moved = replace(moved, doubt=moved.doubt + 0.5)
     share = min(1.0, _visible_area(view) / max(area, 1.0))
     if share == 0.0:
-        return updated(moved.unseen(), view), velocity
-    moved = fitted(moved, view)
+        return moved.unseen(), velocity
+    moved = fitted(placed(moved, view), view)
     gain = min(1.0, share / _SETTLING_SHARE) * view.confidence
     _, now = moved.area_and_centre()
     shift, growth = now - centre - drift, np.log(moved.scale / shape.scale / zoom)
-    velocity = (velocity or _Velocity(shift, 0.0)).toward(shift, growth) if gain > 0.5 else velocity
+    velocity = velocity or _Velocity(shift, 0.0)
+    velocity = velocity.toward(shift, growth) if gain > 0.5 else velocity
     moved = replace(moved, doubt=moved.doubt * (1 - gain))
     return updated(moved.travelled(shift), view), velocity
 
 
 def _visible_area(view: View) -> float:
     return float(view.visible[1].sum()) if view.visible is not None else 0.0
+
+
+def _with_camera(shape: Shape, camera: Transform) -> Shape:
+    """The shape moved as the background at its centre."""
+    if shape.is_empty:
+        return shape
+    _, centre = shape.area_and_centre()
+    drift, zoom = _camera_at(camera, centre)
+    return shape.moved(_about(centre, drift, zoom))
 
 
 def _camera_at(camera: Transform, centre: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
@@ -185,6 +216,20 @@ class JoinedShape:
         sides = np.array([[box.y0, box.x0, box.y1, box.x1] for box in boxes], float)
         y0, x0, y1, x1 = np.rint(np.average(sides, axis=0, weights=weights)).astype(int).tolist()
         return Box(y0, x0, max(y1, y0 + 1), max(x1, x0 + 1))
+
+    def within(self, box: Box) -> JoinedShape:
+        """The same shape moved and scaled so that its box has a box's centre and area."""
+        own = self.box
+        if own is None:
+            return self
+        scale = float(np.sqrt(box.height * box.width / (own.height * own.width)))
+        (y, x), (to_y, to_x) = own.center, box.center
+        centre = np.array([x - 0.5, y - 0.5])
+        there = _about(centre, np.array([to_x - x, to_y - y]), scale)
+        before, after = (
+            None if shape is None else shape.moved(there) for shape in (self.before, self.after)
+        )
+        return JoinedShape(before, after)
 
     @property
     def area(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
@@ -17,8 +18,9 @@ from napari_amodal.levels import FrameOcclusion
 from napari_amodal.widgets.background_job import BackgroundJob
 from napari_amodal.widgets.completion_run import CompletionRun, RunRequest, add_below
 from napari_amodal.widgets.frame_levels import FrameLevels
-from napari_amodal.widgets.layer_clip import check_lies_on, clip_of, current_frame
+from napari_amodal.widgets.layer_clip import check_lies_on, clip_of, current_frame, stack_fault
 from napari_amodal.widgets.layer_origin import origin_of
+from napari_amodal.widgets.left_out import Exported, left_out, look_alikes
 from napari_amodal.widgets.query_layer import edit_events, make_query_layer
 from napari_amodal.widgets.results import Results, given_results
 
@@ -53,7 +55,8 @@ class CompletionModel(QObject):
         self.levels = FrameLevels(self)
         self.status = ""
         self.run: CompletionRun | None = None
-        self._export: BackgroundJob[tuple[Path, ...]] | None = None
+        self._queries_shown: WeakSet[Layer] = WeakSet()
+        self._export: BackgroundJob[Exported] | None = None
         self._stop_reason = ""
         self._timer = QTimer(self)
         self._timer.setInterval(TICK_MS)
@@ -76,9 +79,27 @@ class CompletionModel(QObject):
         self._say("")
 
     def choose_query(self, query: Labels | None) -> None:
-        if query is not self.query:
-            self.query = query
-            self.changed.emit()
+        if query is self.query:
+            return
+        self.query = query
+        self._show_query(query)
+        self.changed.emit()
+
+    def _show_query(self, query: Labels | None) -> None:
+        """Go to the frame of a query that came with the frames, the first time it is chosen."""
+        if query is None or self.stack is None:
+            return
+        origin, stack = origin_of(query.metadata), origin_of(self.stack.metadata)
+        if origin is None or stack is None or origin.clip is not stack.clip:
+            return
+        if origin.query_frame is not None and query not in self._queries_shown:
+            self._queries_shown.add(query)
+            self.go_to(origin.query_frame)
+
+    @property
+    def stack_fault(self) -> str:
+        """Why nothing can be tracked in the chosen frames; empty where it can."""
+        return "" if self.stack is None else stack_fault(self.stack)
 
     def make_query(self) -> None:
         """Add an empty query layer over the frames and take up the brush."""
@@ -198,8 +219,9 @@ class CompletionModel(QObject):
         elif isinstance(error, Cancelled):
             self._say_cancelled(run)
         else:
-            self._say("The run stopped with an error")
+            self._say(f"The run stopped: {error}")
             _notify(error)
+        self.levels.follow_doubt()
         self.masks_changed.emit()
 
     def _say_cancelled(self, run: CompletionRun) -> None:
@@ -210,7 +232,8 @@ class CompletionModel(QObject):
         )
         if self._stop_reason:
             show_warning(f"The run was stopped: {self._stop_reason}")
-        self._say(f"Cancelled: {stays}. Run again to complete them.")
+        more = " Run again to complete them." if self.results is run.results else ""
+        self._say(f"Cancelled: {stays}.{more}")
 
     # -- export -----------------------------------------------------------------------------------
 
@@ -237,23 +260,37 @@ class CompletionModel(QObject):
         if self.is_busy or results is None:
             return
 
-        def work(job: BackgroundJob[tuple[Path, ...]]) -> tuple[Path, ...]:
+        layers = self.exported_layers
+        others = look_alikes(self.viewer.layers, results, self.query)
+
+        def work(job: BackgroundJob[Exported]) -> Exported:
             annotations = results.annotations(job.check)
-            return export(out, results.clip, annotations, results.completion, overwrite=overwrite)
+            folders = export(
+                out, results.clip, annotations, results.completion, overwrite=overwrite
+            )
+            return Exported(folders, layers, left_out(others, job.check))
 
         self._export = BackgroundJob(work)
         self._export.start()
         self._timer.start()
         self._say("Exporting …")
 
-    def _end_export(self, job: BackgroundJob[tuple[Path, ...]]) -> None:
+    def _end_export(self, job: BackgroundJob[Exported]) -> None:
         self._export = None
-        if job.error is None:
-            assert job.result is not None
-            self._say("Exported to " + ", ".join(str(folder) for folder in job.result))
+        if job.result is not None:
+            self._say(job.result.summary)
+            if job.result.left_out:
+                show_warning(job.result.warning)
         else:
+            assert job.error is not None
             self._say("Nothing was exported")
             _notify(job.error)
+
+    @property
+    def exported_layers(self) -> str:
+        """The layers that an export writes, by name."""
+        layers = self.results.layers if self.results is not None else ()
+        return ", ".join(repr(result.layer.name) for result in reversed(layers))
 
     # -- what happens in the viewer ---------------------------------------------------------------
 

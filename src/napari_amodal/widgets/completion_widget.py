@@ -138,7 +138,7 @@ class CompletionWidget(QWidget):
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 2)
         buttons.addWidget(self.cancel_button, 1)
-        self.setMinimumWidth(300)
+        self.setMinimumWidth(340)  # napari's title for the dock fits
         layout = QVBoxLayout(self)
         layout.setSpacing(6)
         layout.addLayout(form)
@@ -254,6 +254,8 @@ class CompletionWidget(QWidget):
             return "A job is running"
         if self.model.stack is None:
             return "Open a clip first: drop a video or a folder here, or File > Open Sample"
+        if self.model.stack_fault:
+            return self.model.stack_fault
         if self.model.query is None:
             return "Press New and paint the object on one frame"
         return self._choice.summary if self._choice.lacks else ""
@@ -288,7 +290,9 @@ class CompletionWidget(QWidget):
         hindrance = model.export_hindrance
         self.export_button.setEnabled(not hindrance)
         self.export_button.setToolTip(
-            hindrance or "Write frames, masks and annos.json as a TABE-51 folder (Ctrl+Shift+E)"
+            hindrance
+            or f"Write frames, {model.exported_layers} and annos.json as a TABE-51 folder "
+            "(Ctrl+Shift+E)"
         )
         self.progress.setVisible(model.is_busy)
         self.progress.setRange(0, 1000 if model.run is not None else 0)
@@ -323,7 +327,7 @@ class CompletionWidget(QWidget):
         self.strip.show_frame(self.model.frame)
 
     def _show_strip(self) -> None:
-        self.strip.show_levels(self.model.levels.levels)
+        self.strip.show_levels(self.model.levels.levels, self.model.levels.doubtful)
 
 
 def _is_image(layer: Layer) -> bool:

@@ -24,6 +24,7 @@ class FrameLevels(QObject):
         super().__init__(parent)
         self._results: Results | None = None
         self._levels: dict[int, list[OcclusionLevel | None]] = {}
+        self._doubtful: dict[int, set[int]] = {}
         self._waiting: dict[int, None] = {}  # frames, in order, each once
         self._timer = QTimer(self)
         self._timer.setInterval(PAUSE_MS)
@@ -34,6 +35,17 @@ class FrameLevels(QObject):
         """Object id to one level a frame; None where it is not known yet."""
         return self._levels
 
+    @property
+    def doubtful(self) -> dict[int, set[int]]:
+        """Object id to the frames on which the tracker is unsure and nobody has corrected it."""
+        return self._doubtful
+
+    def follow_doubt(self) -> None:
+        """Take up the confidence of a run that has ended."""
+        if self._results is not None:
+            for object_id, before in self._doubtful.items():
+                self.look_at(sorted(before | self._results.doubtful_frames(object_id)))
+
     def follow(self, results: Results | None) -> None:
         """Take other results, or those of an object that was added."""
         ids = results.object_ids if results is not None else ()
@@ -42,6 +54,7 @@ class FrameLevels(QObject):
         self._results = results
         count = results.grid.shape[0] if results is not None else 0
         self._levels = {object_id: [None] * count for object_id in ids}
+        self._doubtful = {object_id: set() for object_id in ids}
         self._waiting.clear()
         self.look_at(range(count))
         self.changed.emit()
@@ -58,11 +71,18 @@ class FrameLevels(QObject):
         while self._waiting and self._results is not None:
             frame = next(iter(self._waiting))
             del self._waiting[frame]
-            for object_id, levels in self._levels.items():
-                occlusion = self._results.occlusion(object_id, frame)
-                levels[frame] = None if occlusion is None else occlusion.level
+            for object_id in self._levels:
+                self._look_at(self._results, object_id, frame)
             if time.monotonic() > until:
                 break
         if not self._waiting:
             self._timer.stop()
         self.changed.emit()
+
+    def _look_at(self, results: Results, object_id: int, frame: int) -> None:
+        occlusion = results.occlusion(object_id, frame)
+        self._levels[object_id][frame] = None if occlusion is None else occlusion.level
+        if results.is_doubtful(object_id, frame):
+            self._doubtful[object_id].add(frame)
+        else:
+            self._doubtful[object_id].discard(frame)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
+import numpy as np
 from qtpy.QtCore import QEvent, QRectF, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QColor, QHelpEvent, QImage, QMouseEvent, QPainter, QPen
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
@@ -13,12 +14,20 @@ from napari_amodal.levels import OcclusionLevel
 from napari_amodal.widgets.occlusion_view import LEVEL_COLORS
 
 ROW_HEIGHT = 12
+#: Of the line under a row, where the tracker is unsure, with the gap above it.
+DOUBT_HEIGHT, GAP = 3, 1
+DOUBT_PIXEL = QColor("#9a7fd1").rgba()
 MARGIN = 3
-UNKNOWN = QColor(127, 127, 127, 60)
+LEVEL_PIXELS: dict[OcclusionLevel | None, int] = {
+    None: QColor(127, 127, 127, 60).rgba(),
+    **{level: QColor(color).rgba() for level, color in LEVEL_COLORS.items()},
+}
 
 
 class FrameStrip(QWidget):
     """One row an object, one column a frame, and a line where the viewer is.
+
+    A thin violet line runs under the frames on which the tracker is unsure.
 
     Signals
     -------
@@ -31,6 +40,7 @@ class FrameStrip(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._levels: Mapping[int, Sequence[OcclusionLevel | None]] = {}
+        self._doubtful: Mapping[int, Set[int]] = {}
         self._count = 0
         self._frame = 0
         self._image = QImage()
@@ -38,11 +48,23 @@ class FrameStrip(QWidget):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
-    def show_levels(self, levels: Mapping[int, Sequence[OcclusionLevel | None]]) -> None:
-        """Draw other levels: object id to one level a frame, None where it is not known."""
-        self._levels = levels
+    def show_levels(
+        self,
+        levels: Mapping[int, Sequence[OcclusionLevel | None]],
+        doubtful: Mapping[int, Set[int]],
+    ) -> None:
+        """Draw other levels.
+
+        Parameters
+        ----------
+        levels : mapping
+            Object id to one level a frame, None where it is not known.
+        doubtful : mapping
+            Object id to the frames on which the tracker is unsure.
+        """
+        self._levels, self._doubtful = levels, doubtful
         self._count = max((len(row) for row in levels.values()), default=0)
-        self.setFixedHeight(ROW_HEIGHT * max(len(levels), 1) + 2 * MARGIN)
+        self.setFixedHeight(self._row_height * max(len(levels), 1) + 2 * MARGIN)
         self._image = self._draw_image()
         self.update()
 
@@ -52,14 +74,25 @@ class FrameStrip(QWidget):
             self._frame = frame
             self.update()
 
+    @property
+    def _row_height(self) -> int:
+        return ROW_HEIGHT + (GAP + DOUBT_HEIGHT) * any(self._doubtful.values())
+
     def _draw_image(self) -> QImage:
-        image = QImage(max(self._count, 1), max(len(self._levels), 1), QImage.Format.Format_ARGB32)
-        image.fill(UNKNOWN)
-        for row, levels in enumerate(self._levels.values()):
-            for frame, level in enumerate(levels):
-                if level is not None:
-                    image.setPixelColor(frame, row, QColor(LEVEL_COLORS[level]))
-        return image
+        """A pixel a frame across, the screen's pixels down."""
+        height = self._row_height
+        rows = max(len(self._levels), 1)
+        pixels = np.zeros((rows * height, max(self._count, 1)), np.uint32)
+        for row, (object_id, levels) in enumerate(self._levels.items()):
+            top = row * height
+            pixels[top : top + ROW_HEIGHT, : len(levels)] = [
+                LEVEL_PIXELS[level] for level in levels
+            ]
+            doubtful = list(self._doubtful.get(object_id, ()))
+            pixels[top + ROW_HEIGHT + GAP : top + height, doubtful] = DOUBT_PIXEL
+        count = pixels.shape[1]
+        form = QImage.Format.Format_ARGB32
+        return QImage(pixels.tobytes(), count, len(pixels), 4 * count, form).copy()
 
     def _frame_at(self, x: float) -> int:
         return min(max(int(x * self._count / max(self.width(), 1)), 0), self._count - 1)
@@ -90,6 +123,7 @@ class FrameStrip(QWidget):
     def _tip(self, frame: int) -> str:
         known = [
             f"object {object_id}: {level.label}"
+            + "; the tracker is unsure here" * (frame in self._doubtful.get(object_id, ()))
             for object_id, levels in self._levels.items()
             if (level := levels[frame]) is not None
         ]

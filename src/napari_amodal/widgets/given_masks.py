@@ -21,6 +21,17 @@ from napari_amodal.widgets.result_layer import OPACITY
 OBJECT_ID = 1
 
 
+def has_query_only(folder: Tabe51Clip) -> bool:
+    """Whether the visible masks of a folder are there to start from: on some frames, none whole."""
+    return not folder.amodal and 0 < len(folder.visible) < len(folder.clip)
+
+
+def recorded_query_frame(folder: Tabe51Clip) -> int | None:
+    """The frame that an exported folder was made from, if it says so and has a mask there."""
+    frame = (folder.provenance or {}).get("query_frame")
+    return frame if isinstance(frame, int) and frame in folder.visible else None
+
+
 def given_annotation(folder: Tabe51Clip) -> Annotation:
     """The masks of a folder, empty on frames that have none; reads them all."""
     count = len(folder.clip)
@@ -42,6 +53,22 @@ def given_annotation(folder: Tabe51Clip) -> Annotation:
 def _stack(clip: Clip, masks: Mapping[int, Mask]) -> MaskStack:
     empty = MaskStack.empty(len(clip), clip.height, clip.width)
     return empty.replaced({frame: masks[frame] for frame in masks})
+
+
+def query_layer(folder: Tabe51Clip, frames: list[int]) -> tuple[Any, dict[str, Any], str]:
+    """The visible masks of some frames as the layer that a run starts from."""
+    clip = folder.clip
+    labels = mask_volume((len(clip), clip.height, clip.width))
+    for frame in frames:
+        labels[frame][folder.visible[frame]] = OBJECT_ID
+    settings = {
+        "name": str(LayerRole.QUERY),
+        "axis_labels": ("frame", "y", "x"),
+        "opacity": 0.5,
+        "colormap": label_colors(LayerRole.VISIBLE),
+        "metadata": LayerOrigin(LayerRole.QUERY, clip, query_frame=frames[0]).as_metadata(),
+    }
+    return labels, settings, "labels"
 
 
 def labels_layer(

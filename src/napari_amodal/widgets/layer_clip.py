@@ -74,6 +74,15 @@ def grid_of(layer: Image) -> LayerGrid:
     return LayerGrid((shape[0], shape[1], shape[2]), _placement(layer))
 
 
+def stack_fault(layer: Image) -> str:
+    """What keeps an Image layer from being a frame stack; empty where nothing does."""
+    try:
+        grid_of(layer)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
 def _placement(layer: Image) -> dict[str, Any]:
     return {
         "scale": layer.scale,

@@ -43,6 +43,7 @@ class LayerCombo(QComboBox):
         self._refresh.timeout.connect(self.refresh)
         for event in (layers.events.inserted, layers.events.removed, layers.events.reordered):
             event.connect(self._on_layers_changed)
+        layers.events.removed.connect(self._on_removed)
         self.activated.connect(self._on_activated)
         self.refresh()
 
@@ -76,6 +77,10 @@ class LayerCombo(QComboBox):
 
     def _on_layers_changed(self, event: Any = None) -> None:
         self._refresh.start()
+
+    def _on_removed(self, event: Any) -> None:
+        if event.value is self._chosen:  # it may be back before the list is made anew
+            self._chosen = None
 
     def _on_activated(self, index: int) -> None:
         if index < len(self._listed) and self._listed[index] is not self._chosen:

@@ -40,6 +40,8 @@ class LayerOrigin:
         The masks as a run or a folder gave them, before the annotator's corrections.
     completion : Completion or None
         The run that gave them.
+    query_frame : int or None
+        The frame on which a query was painted when it was opened.
     """
 
     role: LayerRole
@@ -47,6 +49,7 @@ class LayerOrigin:
     object_id: int | None = None
     annotation: Annotation | None = None
     completion: Completion | None = None
+    query_frame: int | None = None
 
     @property
     def is_from_run(self) -> bool:

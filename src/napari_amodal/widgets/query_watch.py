@@ -113,6 +113,9 @@ class QueryWatch(QObject):
             self._look_at(frame)
         if before != self._painted:
             self.changed.emit()
+        if not self._painted:  # a script may have painted a frame that is not shown
+            self._next = 0
+            self._timer.start()
 
 
 def _links(frames: list[int], at_most: int = 4) -> str:

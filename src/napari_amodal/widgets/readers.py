@@ -30,9 +30,11 @@ def get_video_reader(path: Paths) -> Reader | None:
 
 
 def read_folders(path: Paths) -> list[LayerTuple]:
-    """Frames as an RGB Image layer, masks as Labels layers *amodal* and *visible*.
+    """Frames as an RGB Image layer, and what masks there are as Labels layers.
 
-    A folder may have masks for some frames only; the others are empty then.
+    *amodal* and *visible* where the folder has amodal masks, *visible* alone where it has visible
+    masks of all frames, *query* where it has those of some. A folder that a run made has its query
+    as a layer, too.
     """
     from napari_amodal.formats.tabe51 import read_tabe51
 
@@ -63,15 +65,24 @@ def frames_layer(clip: Clip) -> LayerTuple:
 
 
 def _folder_layers(folder: Tabe51Clip) -> list[LayerTuple]:
-    from napari_amodal.widgets.given_masks import given_annotation, labels_layer
+    return [frames_layer(folder.clip), *_said(_mask_layers, folder)]
+
+
+def _mask_layers(folder: Tabe51Clip) -> list[LayerTuple]:
+    from napari_amodal.widgets import given_masks
     from napari_amodal.widgets.layer_origin import LayerRole
 
-    annotation = _said(given_annotation, folder)
-    return [
-        frames_layer(folder.clip),
-        labels_layer(folder.clip, annotation, LayerRole.AMODAL),
-        labels_layer(folder.clip, annotation, LayerRole.VISIBLE),
-    ]
+    if not (folder.visible or folder.amodal):
+        return []
+    if given_masks.has_query_only(folder):
+        return [given_masks.query_layer(folder, sorted(folder.visible))]
+    annotation = given_masks.given_annotation(folder)
+    roles = [LayerRole.AMODAL] * bool(folder.amodal) + [LayerRole.VISIBLE]
+    layers = [given_masks.labels_layer(folder.clip, annotation, role) for role in roles]
+    query_frame = given_masks.recorded_query_frame(folder)
+    if query_frame is not None:
+        layers.append(given_masks.query_layer(folder, [query_frame]))
+    return layers
 
 
 def _said(read: Callable[[Any], Any], source: Any) -> Any:

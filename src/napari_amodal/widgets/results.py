@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 from napari.components import LayerList
 from napari.layers import Image, Labels, Layer
 
@@ -14,12 +15,15 @@ from napari_amodal.export import Annotation, Origin, annotation_of
 from napari_amodal.levels import FrameOcclusion, occlusion_of
 from napari_amodal.masks import Mask, MaskStack
 from napari_amodal.stages import Query
-from napari_amodal.widgets.layer_clip import LayerGrid, grid_of
+from napari_amodal.widgets.layer_clip import LayerGrid, grid_of, stack_fault
 from napari_amodal.widgets.layer_origin import LayerOrigin, LayerRole, origin_of
 from napari_amodal.widgets.mask_patch import MaskPatch
 from napari_amodal.widgets.result_layer import ResultLayer
 
 Check = Callable[[], None]
+
+#: Trackers are unsure from here down; the draft's is at 0.2 and less where it has lost the object.
+LOW_CONFIDENCE = 0.25
 
 #: Bottom to top.
 ROLES = (LayerRole.AMODAL, LayerRole.VISIBLE)
@@ -172,6 +176,22 @@ class Results:
         whole = MaskStack([amodal.mask(frame)], height, width)
         return occlusion_of(seen, whole, frozenset({0} if frame in leaving else ()))[0]
 
+    def doubtful_frames(self, object_id: int) -> frozenset[int]:
+        """Frames on which the tracker was unsure (`LOW_CONFIDENCE`), corrected since or not."""
+        visible = self.get(LayerRole.VISIBLE, object_id)
+        origin = visible.origin if visible is not None else None
+        if origin is None or origin.annotation is None:
+            return frozenset()
+        low = origin.annotation.confidence < LOW_CONFIDENCE
+        return frozenset(int(frame) for frame in np.flatnonzero(low))
+
+    def is_doubtful(self, object_id: int, frame: int) -> bool:
+        """Whether the tracker was unsure of a frame that nobody has corrected."""
+        visible = self.get(LayerRole.VISIBLE, object_id)
+        if visible is None or frame not in self.doubtful_frames(object_id):
+            return False
+        return visible.fits and not visible.is_edited(frame)
+
     def annotations(self, check: Check) -> dict[int, Annotation]:
         """The masks as they are now, by object, with what was corrected; for a worker thread."""
         edits = self.edits(check)
@@ -206,15 +226,16 @@ def _marked(origins: tuple[Origin, ...], edited: frozenset[int] | None) -> tuple
 
 
 def given_results(stack: Image, layers: LayerList) -> Results | None:
-    """The masks that were opened from one folder with a frame stack, for correction and export."""
+    """The masks that were opened from one folder with a frame stack, for correction and export.
+
+    None where there are none, and for a stack that no run can use.
+    """
     origin = origin_of(stack.metadata)
-    if origin is None:
+    if origin is None or stack_fault(stack):
         return None
     results = Results(stack, origin.clip)
     for layer in layers:
         given = origin_of(layer.metadata)
         if isinstance(layer, Labels) and given and given.clip is origin.clip and given.annotation:
-            if not any(given.annotation.amodal.boxes):
-                return None  # a query mask alone is nothing to correct
             results.adopt(layer, given)
     return results if len(results.layers) == len(ROLES) else None

@@ -38,7 +38,7 @@ def open_sample() -> list[LayerTuple]:
                 "axis_labels": ("frame", "y", "x"),
                 "opacity": 0.5,
                 "colormap": label_colors(LayerRole.VISIBLE),
-                "metadata": LayerOrigin(LayerRole.QUERY, clip).as_metadata(),
+                "metadata": LayerOrigin(LayerRole.QUERY, clip, query_frame=frame).as_metadata(),
             },
             "labels",
         ),
