@@ -98,7 +98,7 @@ def _engines() -> Iterator[tuple[str, str]]:
         stages = " + ".join(engine.stages.values())
         yield name, f"{'lacks something' if lacks else 'ready'}: {stages}"
         yield "", engine.summary
-        for lack in lacks:
+        for lack in dict.fromkeys(lacks):  # stages that lack the same say it once
             yield "", lack
 
 
