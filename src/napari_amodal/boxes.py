@@ -69,9 +69,6 @@ class Box:
         """The box grown by `pixels` on each side."""
         return Box(self.y0 - pixels, self.x0 - pixels, self.y1 + pixels, self.x1 + pixels)
 
-    def shifted(self, dy: int, dx: int) -> Box:
-        return Box(self.y0 + dy, self.x0 + dx, self.y1 + dy, self.x1 + dx)
-
     def clipped(self, height: int, width: int) -> Box | None:
         """The part inside a frame of `height` x `width`, or None where there is none."""
         return self.intersection(Box(0, 0, height, width))

@@ -45,7 +45,8 @@ class FlowSettings:
         default=1.0,
         metadata={
             "label": "search reach",
-            "help": "How far a hidden object may turn up, in its own lengths for each frame",
+            "help": "How far a hidden object may turn up: half its length and a tenth for each "
+            "frame that it is lost, times this",
             "min": 0.1,
             "max": 5.0,
             "step": 0.1,
