@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -12,8 +12,9 @@ from napari_amodal.clip import Clip
 from napari_amodal.errors import CallError, InputError
 from napari_amodal.masks import Mask, MaskStack
 from napari_amodal.progress import Progress, Watch
+from napari_amodal.readiness import Lack, weights_lacking
 from napari_amodal.registry import Engine, StageKind, stage_type
-from napari_amodal.stages import Hypothesis, Occlusion, Query, VisibleTrack
+from napari_amodal.stages import Hypothesis, Occlusion, Query, ReadsWeights, VisibleTrack
 
 #: Settings that a run changes: stage name to setting to value.
 Overrides = Mapping[str, Mapping[str, Any]]
@@ -97,7 +98,8 @@ def run(
         )
     check_queries(clip, queries)
     used = _settings_of(engine, settings or {}, tracked=visible is None)
-    stages = {kind: _make_stage(kind, engine.stages[kind], used[kind]) for kind in used}
+    _check_ready(engine, used, settings or {}, clip)
+    stages = {kind: stage_type(kind, engine.stages[kind])(used[kind]) for kind in used}
     watch = Watch(on_progress, is_cancelled)
     shares = _shares(stages)
 
@@ -207,19 +209,63 @@ def _settings_of(engine: Engine, overrides: Overrides, *, tracked: bool) -> dict
     for unknown in set(overrides) - set(engine.stages.values()):
         raise CallError(f"the engine {engine.name!r} has no stage {unknown!r}")
     return {
-        kind: make_settings(
-            kind, name, {**engine.settings.get(name, {}), **overrides.get(name, {})}
-        )
+        kind: make_settings(kind, name, _values(engine, name, overrides))
         for kind, name in engine.stages.items()
         if tracked or kind is not StageKind.TRACKER
     }
 
 
-def _make_stage(kind: StageKind, name: str, settings: Any) -> Any:
-    factory = stage_type(kind, name)
-    for lack in factory.missing():
-        raise CallError(f"the {kind.label} {name!r} cannot run here: {lack}")
-    return factory(settings)
+def _values(engine: Engine, stage: str, overrides: Overrides) -> dict[str, Any]:
+    """What a run changes of a stage's settings: the engine's choice, and over it the call's."""
+    return {**engine.settings.get(stage, {}), **overrides.get(stage, {})}
+
+
+def lacks(
+    engine: Engine, settings: Overrides | None = None, clip: Clip | None = None
+) -> tuple[Lack, ...]:
+    """What an engine still lacks on this machine, each thing once.
+
+    Parameters
+    ----------
+    engine : Engine
+    settings : mapping, optional
+        Settings that differ from the engine's.
+    clip : Clip, optional
+        The clip to work on; without it, weights that only some clips need are named too.
+
+    Raises
+    ------
+    CallError
+        A stage cannot be loaded, or a setting is unknown.
+    """
+    found: dict[Lack, None] = {}
+    for kind, name in engine.stages.items():
+        found |= dict.fromkeys(stage_lacks(kind, name, _values(engine, name, settings or {}), clip))
+    return tuple(sorted(found, key=lambda lack: bool(lack.weight)))  # packages come first
+
+
+def stage_lacks(
+    kind: StageKind, name: str, values: Mapping[str, Any], clip: Clip | None = None
+) -> tuple[Lack, ...]:
+    """What a stage with some of its settings changed lacks here; see `lacks`."""
+    stage = stage_type(kind, name)
+    found = tuple(Lack(told) for told in stage.missing())
+    if not issubclass(stage, ReadsWeights):
+        return found
+    return found + weights_lacking(stage(make_settings(kind, name, values)), clip)
+
+
+def _check_ready(
+    engine: Engine, kinds: Iterable[StageKind], settings: Overrides, clip: Clip
+) -> None:
+    """Say at once all that is lacking: a run may take long to get to a late stage."""
+    told: dict[Lack, str] = {}
+    for kind in kinds:
+        name = engine.stages[kind]
+        for lack in stage_lacks(kind, name, _values(engine, name, settings), clip):
+            told.setdefault(lack, f"the {kind.label} {name!r} cannot run here: {lack.told}")
+    if told:
+        raise CallError("; ".join(told.values()))
 
 
 def _shares(stages: Mapping[StageKind, Any]) -> dict[StageKind, tuple[float, float]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,7 +150,40 @@ class Stage(Protocol):
 
     @classmethod
     def missing(cls) -> tuple[str, ...]:
-        """What the stage still lacks on this machine (a package, a weight), with the remedy."""
+        """What the stage still lacks on this machine, whatever its settings, with the remedy.
+
+        Weights of the catalogue are asked for by `ReadsWeights` instead.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class NeededWeight:
+    """Weights that a stage reads.
+
+    Attributes
+    ----------
+    name : str
+        Their name in `napari_amodal.weights.catalogue`.
+    unless : str
+        Where they are not needed, in words; empty where they always are.
+    """
+
+    name: str
+    unless: str = ""
+
+
+@runtime_checkable
+class ReadsWeights(Protocol):
+    """A stage that reads networks' weights; which ones follows from its settings and the clip.
+
+    It is made, to be asked, where the networks' packages may be missing.
+    """
+
+    def __init__(self, settings: Any) -> None: ...
+
+    def weights(self, clip: Clip | None = None) -> tuple[NeededWeight, ...]:
+        """The weights that it reads for a clip; without one, those that any clip may need."""
         ...
 
 

@@ -19,6 +19,7 @@ from napari_amodal.errors import CallError, Cancelled, InputError  # noqa: E402
 from napari_amodal.levels import FrameOcclusion, level_of  # noqa: E402
 from napari_amodal.masks import MaskStack  # noqa: E402
 from napari_amodal.progress import Progress, Watch  # noqa: E402
+from napari_amodal.readiness import weights_lacking  # noqa: E402
 from napari_amodal.stages import Hypothesis, Occlusion, Query, VisibleTrack  # noqa: E402
 from napari_amodal.tabe import completion  # noqa: E402
 from napari_amodal.tabe.diffusion_completer import (  # noqa: E402
@@ -154,7 +155,9 @@ def test_an_object_that_is_never_nearly_whole_is_refused(clip: Clip) -> None:
 
 def test_missing_weights_name_the_command(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NAPARI_AMODAL_WEIGHTS", "/nowhere")
-    assert any("napari-amodal weights fetch" in lack for lack in DiffusionCompleter.missing())
+    lacks = [lack.told for lack in weights_lacking(DiffusionCompleter(DiffusionSettings()))]
+    for command in ("fetch stable-diffusion-inpainting", "import cococo", "fetch sam2.1-large"):
+        assert any(f"napari-amodal weights {command}" in lack for lack in lacks), lacks
     with pytest.raises(CallError, match="napari-amodal weights fetch stable-diffusion-inpainting"):
         complete(clip)
 

@@ -11,7 +11,7 @@ from napari_amodal.cli.console import reporting
 from napari_amodal.errors import CallError
 
 if TYPE_CHECKING:
-    from napari_amodal.registry import StageKind
+    from napari_amodal.registry import Engine, StageKind
 
 #: Distributions whose versions matter; napari and torch are optional.
 _OF_INTEREST = (
@@ -94,11 +94,11 @@ def _engines() -> Iterator[tuple[str, str]]:
         except Exception as error:  # another package's engine may fail in any way
             yield name, f"cannot be loaded: {error}"
             continue
-        lacks = [lack for kind, stage in engine.stages.items() for lack in _lacks(kind, stage)]
+        lacks = _lacks_of_engine(engine)
         stages = " + ".join(engine.stages.values())
         yield name, f"{'lacks something' if lacks else 'ready'}: {stages}"
         yield "", engine.summary
-        for lack in dict.fromkeys(lacks):  # stages that lack the same say it once
+        for lack in lacks:
             yield "", lack
 
 
@@ -107,16 +107,29 @@ def _stages() -> Iterator[tuple[str, str]]:
 
     for kind in StageKind:
         for name in stage_names(kind):
-            yield f"{kind.label} {name}", "; ".join(_lacks(kind, name)) or "ready"
+            first, *others = _lacks(kind, name) or ["ready"]
+            yield f"{kind.label} {name}", first
+            for lack in others:
+                yield "", lack
 
 
-def _lacks(kind: StageKind, name: str) -> tuple[str, ...]:
-    """What a stage still lacks, or why it cannot be loaded."""
-    from napari_amodal.registry import stage_type
+def _lacks_of_engine(engine: Engine) -> list[str]:
+    """What an engine still lacks, or why it cannot be made."""
+    from napari_amodal.engine import lacks
 
     try:
-        return tuple(stage_type(kind, name).missing())
+        return [lack.told for lack in lacks(engine)]
+    except Exception as error:  # another package's engine may fail in any way
+        return [str(error)]
+
+
+def _lacks(kind: StageKind, name: str) -> list[str]:
+    """What a stage still lacks, or why it cannot be loaded."""
+    from napari_amodal.engine import stage_lacks
+
+    try:
+        return [lack.told for lack in stage_lacks(kind, name, {})]
     except CallError as error:
-        return (str(error),)
+        return [str(error)]
     except Exception as error:  # another package's stage may fail in any way
-        return (f"the {kind.label} {name!r} cannot be loaded: {error}",)
+        return [f"the {kind.label} {name!r} cannot be loaded: {error}"]

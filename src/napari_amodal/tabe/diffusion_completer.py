@@ -7,13 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import ClassVar, Literal
 
 from napari_amodal.clip import Clip
 from napari_amodal.progress import Watch
-from napari_amodal.stages import Hypothesis, Occlusion, Query, VisibleTrack
-from napari_amodal.weights import locate
+from napari_amodal.readiness import missing_packages
+from napari_amodal.stages import (
+    Hypothesis,
+    NeededWeight,
+    Occlusion,
+    Query,
+    VisibleTrack,
+)
 
 STABLE_DIFFUSION = "stable-diffusion-inpainting"
 COCOCO = "cococo"
@@ -92,17 +97,12 @@ class DiffusionCompleter:
 
     @classmethod
     def missing(cls) -> tuple[str, ...]:
-        """What is not here: the networks' packages, or weights."""
-        packages = tuple(
-            name for name in ("torch", "diffusers", "transformers") if find_spec(name) is None
-        )
-        if packages:
-            return (f"{', '.join(packages)} not installed: pip install 'napari-amodal[gpu]'",)
-        return tuple(
-            f"the weights {name!r} are not here: napari-amodal weights {verb} {name}"
-            for name, verb in ((STABLE_DIFFUSION, "fetch"), (COCOCO, "import"))
-            if locate(name) is None
-        )
+        return missing_packages("torch", "diffusers", "transformers")
+
+    def weights(self, clip: Clip | None = None) -> tuple[NeededWeight, ...]:
+        """See `napari_amodal.stages.ReadsWeights`."""
+        names = (STABLE_DIFFUSION, COCOCO, self.settings.readout)
+        return tuple(NeededWeight(name) for name in names)
 
     def complete(
         self,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -22,7 +21,8 @@ from napari_amodal.draft.trajectory import Scene, joined
 from napari_amodal.errors import CallError
 from napari_amodal.masks import MaskStack
 from napari_amodal.progress import Watch
-from napari_amodal.stages import Occlusion, Query, VisibleTrack
+from napari_amodal.readiness import missing_packages
+from napari_amodal.stages import NeededWeight, Occlusion, Query, VisibleTrack
 from napari_amodal.tabe.depth_source import DepthFolder, DepthSource
 from napari_amodal.tabe.occlusion_hiders import find_hiders
 from napari_amodal.tabe.occlusion_sides import knowing_sides
@@ -93,10 +93,22 @@ class DepthReasoner:
 
     @classmethod
     def missing(cls) -> tuple[str, ...]:
-        lacking = [name for name in ("torch", "transformers") if find_spec(name) is None]
-        if not lacking:
+        return missing_packages("torch", "transformers")
+
+    def weights(self, clip: Clip | None = None) -> tuple[NeededWeight, ...]:
+        """See `napari_amodal.stages.ReadsWeights`: none where the depth is given."""
+        settings = self._settings
+        if self._source is not None or settings.weights:
             return ()
-        return (f"{' and '.join(lacking)}: pip install 'napari-amodal[gpu]'",)
+        if not settings.given:
+            return (NeededWeight(self._named),)
+        if clip is not None and DepthFolder.of(clip) is not None:
+            return ()
+        return (NeededWeight(self._named, unless="the clip has a folder depth/"),)
+
+    @property
+    def _named(self) -> str:
+        return f"depth-anything-v2-{self._settings.size}"
 
     def reason(
         self,
@@ -149,7 +161,7 @@ class DepthReasoner:
 
     def _weights(self) -> Path:
         if not self._settings.weights:
-            return require(f"depth-anything-v2-{self._settings.size}")
+            return require(self._named)
         own = Path(self._settings.weights).expanduser()
         if not own.exists():
             raise CallError(f"the weights of Depth Anything are not there: {own}")

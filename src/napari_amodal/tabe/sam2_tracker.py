@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -14,7 +13,8 @@ from napari_amodal.clip import Clip
 from napari_amodal.errors import CallError
 from napari_amodal.masks import MaskStack
 from napari_amodal.progress import FrameMask, Watch
-from napari_amodal.stages import Query, VisibleTrack
+from napari_amodal.readiness import missing_packages
+from napari_amodal.stages import NeededWeight, Query, VisibleTrack
 from napari_amodal.weights import require
 
 
@@ -67,10 +67,15 @@ class Sam2Tracker:
 
     @classmethod
     def missing(cls) -> tuple[str, ...]:
-        lacking = [name for name in ("torch", "transformers") if find_spec(name) is None]
-        if not lacking:
-            return ()
-        return (f"{' and '.join(lacking)}: pip install 'napari-amodal[gpu]'",)
+        return missing_packages("torch", "transformers")
+
+    def weights(self, clip: Clip | None = None) -> tuple[NeededWeight, ...]:
+        """See `napari_amodal.stages.ReadsWeights`."""
+        return () if self._settings.weights else (NeededWeight(self._named),)
+
+    @property
+    def _named(self) -> str:
+        return f"sam2.1-{self._settings.size}"
 
     def track(
         self, clip: Clip, queries: Mapping[int, Query], watch: Watch
@@ -107,7 +112,7 @@ class Sam2Tracker:
 
     def _weights(self) -> Path:
         if not self._settings.weights:
-            return require(f"sam2.1-{self._settings.size}")
+            return require(self._named)
         own = Path(self._settings.weights).expanduser()
         if not own.exists():
             raise CallError(f"the weights of SAM 2 are not there: {own}")
