@@ -96,7 +96,7 @@ def picture_sample() -> None:
     shoot(viewer, "plugin-result")
 
     viewer.theme = "light"
-    widget.settings_button.click()
+    widget.engines.settings_button.click()
     shoot(viewer, "plugin-light")
     viewer.close()
 

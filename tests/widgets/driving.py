@@ -23,10 +23,10 @@ SECONDS_30 = 30_000
 
 def choose_engine(widget: CompletionWidget, name: str, **settings: Any) -> None:
     """Choose an engine by name and set some of its settings in the form."""
-    names = [widget.engine.itemText(index) for index in range(widget.engine.count())]
-    widget.engine.setCurrentIndex(names.index(name))
-    assert widget.settings_form is not None
-    for (_, setting), (_, field) in widget.settings_form._values.items():
+    names = [widget.engines.list.itemText(index) for index in range(widget.engines.list.count())]
+    widget.engines.list.setCurrentIndex(names.index(name))
+    assert widget.engines.form is not None
+    for (_, setting), (_, field) in widget.engines.form._values.items():
         if setting in settings:
             field.value = settings[setting]
 

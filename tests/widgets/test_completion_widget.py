@@ -57,16 +57,16 @@ def test_buttons_say_what_is_missing(open_widget: Open, frames: np.ndarray, qtbo
 
 def test_engines_show_what_they_lack(open_widget: Open) -> None:
     widget = open_widget()
-    items = [widget.engine.itemText(index) for index in range(widget.engine.count())]
+    items = [widget.engines.list.itemText(index) for index in range(widget.engines.list.count())]
     assert items[0].startswith("draft") and "lacking (incomplete)" in items
-    widget.engine.setCurrentIndex(items.index("lacking (incomplete)"))
-    assert "pip install crystal-ball" in widget.engine_note.text()
+    widget.engines.list.setCurrentIndex(items.index("lacking (incomplete)"))
+    assert "pip install crystal-ball" in widget.engines.note.text()
     assert not widget.run_button.isEnabled()
 
 
 def test_settings_come_from_the_stages(open_widget: Open, frames: np.ndarray, qtbot: Any) -> None:
     widget = with_query(open_widget, frames)
-    form = widget.settings_form
+    form = widget.engines.form
     assert form is not None and form.overrides() == {}
     assert {name for _, name in form._values} == {
         "pause",
@@ -74,8 +74,8 @@ def test_settings_come_from_the_stages(open_widget: Open, frames: np.ndarray, qt
         "stall_at",
     }  # those with a label
     choose_engine(widget, "still", pause=0.01)
-    assert form is not widget.settings_form or form.overrides() == {"still": {"pause": 0.01}}
-    assert "1 changed" in widget.settings_button.text()
+    assert form is not widget.engines.form or form.overrides() == {"still": {"pause": 0.01}}
+    assert "1 changed" in widget.engines.settings_button.text()
     run_to_its_end(qtbot, widget)
     results = widget.model.results
     assert results is not None and results.completion is not None

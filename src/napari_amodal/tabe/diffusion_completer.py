@@ -79,9 +79,24 @@ class DiffusionSettings:
         default=42,
         metadata={"label": "Seed", "help": "The same seed gives the same masks.", "min": 0},
     )
-    memory: Literal["auto", "low", "normal"] = "auto"
-    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
-    readout: str = "sam2.1-large"
+    memory: Literal["auto", "low", "normal"] = field(
+        default="auto",
+        metadata={
+            "label": "Memory",
+            "help": "low needs half the memory and more time; auto goes by the card.",
+        },
+    )
+    readout: Literal["sam2.1-tiny", "sam2.1-small", "sam2.1-base-plus", "sam2.1-large"] = field(
+        default="sam2.1-large",
+        metadata={
+            "label": "Read-out network",
+            "help": "Which of SAM 2.1's networks finds the object in the generated videos.",
+        },
+    )
+    device: Literal["auto", "cuda", "mps", "cpu"] = field(
+        default="auto",
+        metadata={"label": "device", "help": "Where the network runs"},
+    )
     size: int = 512
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from napari import Viewer
 from napari.layers import Image, Labels, Layer
-from qtpy.QtCore import Qt
+from qtpy.QtGui import QEnterEvent
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
@@ -25,12 +24,12 @@ from qtpy.QtWidgets import (
 from napari_amodal.progress import Progress
 from napari_amodal.widgets.completion_model import CompletionModel
 from napari_amodal.widgets.completion_run import RunRequest
-from napari_amodal.widgets.engine_choice import EngineChoice, engine_choices
+from napari_amodal.widgets.engine_picker import EnginePicker
 from napari_amodal.widgets.frame_strip import FrameStrip
+from napari_amodal.widgets.layer_clip import clip_of
 from napari_amodal.widgets.layer_combo import LayerCombo
 from napari_amodal.widgets.occlusion_view import OcclusionView
 from napari_amodal.widgets.query_watch import QueryWatch
-from napari_amodal.widgets.settings_form import SettingsForm
 
 
 class CompletionWidget(QWidget):
@@ -47,14 +46,12 @@ class CompletionWidget(QWidget):
         # apart by identity.
         viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self.model = CompletionModel(viewer, self)
-        self._choices = engine_choices()
         self._watch = QueryWatch(viewer.dims, self)
         self._make_inputs(viewer)
         self._make_run_controls()
         self._make_results()
         self._lay_out()
         self._connect()
-        self._on_engine()
         self._on_frames(self.frames.chosen)
         self._on_query(self.query.chosen)
         self._update()
@@ -79,24 +76,9 @@ class CompletionWidget(QWidget):
             "Go by all the frames on which an object is painted. Without this, an object that is "
             "painted on more than one frame is refused, as one of them may be a slip."
         )
-        self.engine = QComboBox()
-        for combo in (self.frames, self.query, self.engine):
+        self.engines = EnginePicker(self)
+        for combo in (self.frames, self.query, self.engines.list):
             combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.settings_button = QPushButton()
-        self.settings_button.setCheckable(True)
-        self.settings_button.setStyleSheet(
-            "QPushButton, QPushButton:checked {text-align: left; border: none; background: none}"
-        )
-        self.settings_box = QWidget()
-        self.settings_box.setVisible(False)
-        box = QVBoxLayout(self.settings_box)
-        box.setContentsMargins(12, 0, 0, 0)
-        self.settings_form: SettingsForm | None = None
-        for index, choice in enumerate(self._choices):
-            self.engine.addItem(choice.name if not choice.lacks else f"{choice.name} (incomplete)")
-            self.engine.setItemData(index, choice.summary, Qt.ItemDataRole.ToolTipRole)
-        self.engine_note = QLabel()
-        self.engine_note.setWordWrap(True)
 
     def _make_run_controls(self) -> None:
         self.run_button = QPushButton("Run")
@@ -133,8 +115,9 @@ class CompletionWidget(QWidget):
         form.addRow("Query", query_row)
         form.addRow(self.painted)
         form.addRow(self.every_frame)
-        form.addRow("Engine", self.engine)
-        form.addRow(self.engine_note)
+        form.addRow("Engine", self.engines.list)
+        form.addRow(self.engines.note)
+        form.addRow(self.engines.weights_button)
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 2)
         buttons.addWidget(self.cancel_button, 1)
@@ -142,8 +125,8 @@ class CompletionWidget(QWidget):
         layout = QVBoxLayout(self)
         layout.setSpacing(6)
         layout.addLayout(form)
-        layout.addWidget(self.settings_button)
-        layout.addWidget(self.settings_box)
+        layout.addWidget(self.engines.settings_button)
+        layout.addWidget(self.engines.settings_box)
         layout.addLayout(buttons)
         layout.addWidget(self.progress)
         layout.addWidget(self.stage)
@@ -158,9 +141,7 @@ class CompletionWidget(QWidget):
         self.frames.layer_chosen.connect(self._on_frames)
         self.query.layer_chosen.connect(self._on_query)
         self.new_query.clicked.connect(self.model.make_query)
-        self.settings_button.toggled.connect(self.settings_box.setVisible)
-        self.settings_button.toggled.connect(self._title_settings)
-        self.engine.currentIndexChanged.connect(self._on_engine)
+        self.engines.changed.connect(self._update)
         self.run_button.clicked.connect(self._on_run)
         self.cancel_button.clicked.connect(self._on_cancel)
         self.export_button.clicked.connect(self._on_export)
@@ -177,41 +158,21 @@ class CompletionWidget(QWidget):
     def _on_frames(self, layer: Layer | None) -> None:
         self.model.choose_stack(layer if isinstance(layer, Image) else None)
         self.query.refresh()
+        stack = self.model.stack
+        self.engines.follow(None if stack is None or self.model.stack_fault else clip_of(stack))
 
     def _on_query(self, layer: Layer | None) -> None:
         self.model.choose_query(layer if isinstance(layer, Labels) else None)
 
-    def _on_engine(self) -> None:
-        choice = self._choice
-        if self.settings_form is not None:
-            self.settings_form.deleteLater()
-            self.settings_form = None
-        if choice.engine is not None and not choice.lacks:
-            self.settings_form = SettingsForm(choice.engine)
-            self.settings_form.changed.connect(self._title_settings)
-            box = self.settings_box.layout()
-            assert box is not None
-            box.addWidget(self.settings_form)
-        self._title_settings()
-        self._update()
-
-    def _title_settings(self) -> None:
-        form = self.settings_form
-        count = 0 if form is None else sum(len(values) for values in form.overrides().values())
-        arrow = "▾" if self.settings_button.isChecked() else "▸"
-        self.settings_button.setText(f"{arrow} Settings" + f" ({count} changed)" * bool(count))
-        self.settings_button.setEnabled(form is not None)
-
     def _on_run(self) -> None:
-        choice = self._choice
-        if choice.engine is None:
+        engine = self.engines.choice.engine
+        if engine is None:
             return
-        settings = self.settings_form.overrides() if self.settings_form is not None else {}
         self.progress.setValue(0)
         self.model.start_run(
             RunRequest(
-                choice.engine,
-                settings,
+                engine,
+                self.engines.settings,
                 every_frame=self.every_frame.isChecked(),
                 keep_edits=self.keep_edits.isChecked(),
             )
@@ -241,11 +202,13 @@ class CompletionWidget(QWidget):
         )
         return bool(answer == QMessageBox.StandardButton.Yes)
 
-    # -- what is shown ----------------------------------------------------------------------------
+    def enterEvent(self, event: QEnterEvent | None) -> None:  # noqa: N802 (Qt)
+        """Weights may have come by the command line meanwhile."""
+        if not self.model.is_busy:
+            self.engines.look_again()
+        super().enterEvent(event)
 
-    @property
-    def _choice(self) -> EngineChoice:
-        return self._choices[max(self.engine.currentIndex(), 0)]
+    # -- what is shown ----------------------------------------------------------------------------
 
     @property
     def _run_hindrance(self) -> str:
@@ -258,7 +221,7 @@ class CompletionWidget(QWidget):
             return self.model.stack_fault
         if self.model.query is None:
             return "Press New and paint the object on one frame"
-        return self._choice.summary if self._choice.lacks else ""
+        return self.engines.choice.summary if self.engines.choice.lacks else ""
 
     def _update(self) -> None:
         model = self.model
@@ -269,10 +232,8 @@ class CompletionWidget(QWidget):
         self._watch.follow(model.query)
         self.painted.setText(self._watch.text)
         self.painted.setVisible(bool(self._watch.text))
-        note = self._choice.summary
-        self.engine_note.setText(note)
         self.frames.setDisabled(model.is_busy or self.frames.chosen is None)
-        for widget in (self.engine, self.settings_box, self.every_frame):
+        for widget in (self.engines.list, self.engines.settings_box, self.every_frame):
             widget.setDisabled(model.is_busy)
         self._update_buttons()
         self._show_occlusion()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from napari.utils.notifications import notification_manager, show_error
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt, QTimer, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -39,7 +39,14 @@ class WeightsDialog(QWidget):
     """A list of all weights, with buttons to fetch, import and check the chosen one.
 
     One job at a time runs in a worker thread; the window stays free.
+
+    Signals
+    -------
+    changed
+        A job has ended: other weights may be there.
     """
+
+    changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -220,6 +227,7 @@ class WeightsDialog(QWidget):
             self._job = None
             self._tell_end(job)
             self.refresh()
+            self.changed.emit()
 
     def _tell_end(self, job: BackgroundJob[str]) -> None:
         if job.error is None:
