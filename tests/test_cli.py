@@ -234,6 +234,32 @@ def save_mask(path: Path, pixels: np.ndarray, palette: bool = False) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--click", "0:60,50"), ("--click", "'flow'", "takes masks only", "tabe", "sam2-draft")),
+        (("--engine", "tabe", "--click", "0-60-50"), ("--click 0-60-50", "FRAME:Y,X")),
+        (("--engine", "tabe", "--click", "0:60"), ("--click 0:60", "FRAME:Y,X")),
+        (("--engine", "tabe", "--click", "14:60,50"), ("the clip has frames 0 to 13",)),
+        (("--engine", "tabe", "--click", "0:60,250"), ("213x120", "row (Y) first")),
+        (
+            ("--engine", "tabe", "--outside", "0:60,50"),
+            ("--outside", "frame 0", "add --click"),
+        ),
+        (("--engine", "tabe", "--box", "0:60,50,40,90"), ("60,50,40,90 is empty", "Y0 < Y1")),
+        (("--engine", "tabe", *("--box", "0:1,1,9,9") * 2), ("has 2 boxes on frame 0",)),
+        (("--engine", "tabe", "--click", "0:9,9", "--query-frame", 1), ("goes with --query",)),
+        (("--engine", "tabe", "--click", "2@0:9,9", "--object", 1), ("the objects 2 were",)),
+        (("--engine", "tabe", "--click", "0:9,9", "--visible", "given"), ("--visible given",)),
+    ],
+)
+def test_wrong_clicks_are_named(
+    clip_folder: Path, tmp_path: Path, arguments: tuple[Any, ...], words: tuple[str, ...]
+) -> None:
+    done = call("run", clip_folder, "--out", tmp_path, *arguments)
+    assert_refused(done, 2, *words)
+
+
 @pytest.fixture
 def two_objects(tmp_path: Path, sample: SampleClip) -> Path:
     """A palette mask, as DAVIS has them: the cup is 2, a patch of lawn is 1."""

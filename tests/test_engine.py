@@ -16,11 +16,12 @@ from napari_amodal.boxes import Box
 from napari_amodal.clip import Clip, clip_from_array
 from napari_amodal.engine import Completion, run
 from napari_amodal.errors import CallError, Cancelled, InputError
+from napari_amodal.export import annotation_of
 from napari_amodal.masks import MaskStack
 from napari_amodal.progress import Progress, Watch
 from napari_amodal.registry import Engine, StageKind, find_engine
 from napari_amodal.stages import Clicks, Query, VisibleTrack
-from still_engine import StillTracker
+from still_engine import SameCompleter, StillTracker
 
 
 class LackingTracker(StillTracker):
@@ -168,12 +169,21 @@ class ClickedTracker(StillTracker):
         return super().track(clip, painted, watch)
 
 
-def test_clicks_go_to_trackers_that_take_them(clip: Clip) -> None:
+def test_clicks_go_to_trackers_that_take_them(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    handed: list[Query] = []
+
+    class Noting(SameCompleter):
+        def complete(self, clip: Clip, queries: Any, *rest: Any) -> Any:
+            handed.extend(queries.values())
+            return super().complete(clip, queries, *rest)
+
+    monkeypatch.setattr("still_engine.SameCompleter", Noting)
     clicked = Query({}, clicks={4: Clicks(box=Box(2, 3, 5, 8))})
     engine = Engine("e", "", "clicked", "open", "same")
     found = run(clip, {1: clicked}, engine).objects[1]
     assert found.amodal[9].sum() == 15
-    assert found.query.visible[4].sum() == 15, "later stages are given the mask that was found"
+    assert handed[0].visible[4].sum() == 15, "later stages are given the mask that was found"
+    assert annotation_of(run(clip, {1: clicked}, engine), 1).visible_origin[4] == "tracked"
     with pytest.raises(InputError, match="only clicked, and the tracker 'still' needs its mask"):
         run(clip, {1: clicked}, STILL)
     with pytest.raises(CallError, match="on frame 10"):

@@ -109,13 +109,13 @@ def run(
         tracks = stages[StageKind.TRACKER].track(clip, queries, watch)
     else:
         tracks = _given_tracks(clip, queries, visible)
-    queries = {object_id: _masked(query, tracks[object_id]) for object_id, query in queries.items()}
+    masked = {object_id: _masked(query, tracks[object_id]) for object_id, query in queries.items()}
 
     watch.enter(stages[StageKind.REASONER].title, *shares[StageKind.REASONER])
-    occlusions = stages[StageKind.REASONER].reason(clip, queries, tracks, watch)
+    occlusions = stages[StageKind.REASONER].reason(clip, masked, tracks, watch)
 
     watch.enter(stages[StageKind.COMPLETER].title, *shares[StageKind.COMPLETER])
-    hypotheses = stages[StageKind.COMPLETER].complete(clip, queries, tracks, occlusions, watch)
+    hypotheses = stages[StageKind.COMPLETER].complete(clip, masked, tracks, occlusions, watch)
     watch.enter("done", 1.0, 0.0)
 
     objects = {

@@ -248,6 +248,7 @@ def _run_record(completion: Completion | None, object_id: int) -> dict[str, Any]
         "seed": seeds[0] if seeds else None,
         "query_frame": found.query.frame,
         "query_frames": sorted(found.query.visible),
+        "clicked_frames": sorted(found.query.clicks),
         "hypotheses": len(found.hypotheses),
         "score": round(found.hypotheses[0].score, 4),
     }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from napari_amodal.cli.clicks import ClicksByObject
 from napari_amodal.clip import Clip
 from napari_amodal.errors import CallError, InputError
 from napari_amodal.formats.mask_png import read_labels
@@ -29,11 +30,14 @@ class QueryChoice:
         The frame that it is on.
     object_id : int or None
         The one object to complete; None for all.
+    clicks : mapping
+        Points and boxes by object and frame; with them the clip's own masks are left alone.
     """
 
     mask: Path | None
     frame: int | None
     object_id: int | None
+    clicks: ClicksByObject = field(default_factory=dict)
 
 
 def find_queries(clip: Clip, folder: Tabe51Clip | None, choice: QueryChoice) -> Mapping[int, Query]:
@@ -55,12 +59,36 @@ def find_queries(clip: Clip, folder: Tabe51Clip | None, choice: QueryChoice) -> 
     """
     if choice.frame is not None and not 0 <= choice.frame < len(clip):
         raise CallError(f"--query-frame {choice.frame}: the clip has frames 0 to {len(clip) - 1}")
-    if choice.mask is not None:
-        return _painted(clip, choice.mask, choice.frame or 0, choice.object_id)
+    if choice.mask is not None or choice.clicks:
+        return _with_clicks(clip, choice)
     if choice.object_id not in (None, ONLY_OBJECT):
         raise CallError(f"--object {choice.object_id}: objects are numbered in the --query mask")
     frame, mask = _own_mask(clip, folder, choice.frame)
     return {ONLY_OBJECT: Query({frame: mask})}
+
+
+def _with_clicks(clip: Clip, choice: QueryChoice) -> dict[int, Query]:
+    """The objects of the mask image and those that were clicked; one may be both."""
+    painted: dict[int, Query] = {}
+    if choice.mask is not None:
+        painted = _painted(clip, choice.mask, choice.frame or 0, choice.object_id)
+    elif choice.frame is not None:
+        raise CallError("--query-frame goes with --query; --click and --box name their own frames")
+    clicked = {
+        object_id: clicks
+        for object_id, clicks in choice.clicks.items()
+        if choice.object_id in (None, object_id)
+    }
+    if not painted and not clicked:
+        listed = ", ".join(map(str, sorted(choice.clicks)))
+        raise CallError(f"--object {choice.object_id}: the objects {listed} were clicked")
+    return {
+        object_id: Query(
+            painted[object_id].visible if object_id in painted else {},
+            clicks=clicked.get(object_id, {}),
+        )
+        for object_id in sorted({*painted, *clicked})
+    }
 
 
 def _painted(clip: Clip, path: Path, frame: int, object_id: int | None) -> dict[int, Query]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_amodal.cli.console import progress_shown, reporting, stop_on_interrupt
+from napari_amodal.errors import CallError
 
 if TYPE_CHECKING:
     from napari_amodal.clip import Clip
@@ -55,6 +56,21 @@ def run(
         int | None,
         typer.Option(metavar="N", help="The frame that the query is on, counted from 0."),
     ] = None,
+    click: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FRAME:Y,X",
+            help="A point on the object, in pixels; repeatable. OBJECT@FRAME:Y,X for several.",
+        ),
+    ] = None,
+    outside: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FRAME:Y,X", help="A point beside the object; repeatable."),
+    ] = None,
+    box: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FRAME:Y0,X0,Y1,X1", help="A box around the visible object."),
+    ] = None,
     engine: Annotated[
         str,
         typer.Option(
@@ -80,6 +96,7 @@ def run(
     ] = False,
 ) -> None:
     """Complete the queried objects of a clip, behind whatever hides them."""
+    from napari_amodal.cli.clicks import ClickChoice, check_taken, find_clicks
     from napari_amodal.cli.overrides import parse_overrides
     from napari_amodal.cli.queries import QueryChoice, find_queries, given_visible
     from napari_amodal.engine import run as run_engine
@@ -91,9 +108,14 @@ def run(
 
     chosen = find_engine(engine)
     settings = parse_overrides(chosen, changes or ())
+    clicks = ClickChoice(click or (), outside or (), box or ())
+    check_taken(chosen, clicks)
+    if visible is Visible.GIVEN and clicks.options:
+        raise CallError(f"{clicks.options[0]} guides the tracker, which --visible given leaves out")
     folder = read_tabe51(clip) if is_tabe51(clip) else None
     opened = folder.clip if folder else open_clip(clip)
-    queries = find_queries(opened, folder, QueryChoice(query, query_frame, object_id))
+    choice = QueryChoice(query, query_frame, object_id, find_clicks(opened, clicks))
+    queries = find_queries(opened, folder, choice)
     check_targets(object_folders(out, opened.name, tuple(queries)), overwrite=overwrite)
     given = None
     if visible is Visible.GIVEN:
