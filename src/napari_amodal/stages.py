@@ -139,7 +139,8 @@ class Stage(Protocol):
     title : str
         What the stage does, for a progress bar.
     seconds_per_frame : float
-        Rough cost of a 640 x 360 frame on two cores; the run's time left starts from these.
+        Rough cost of a 640 x 360 frame on two cores, beside the other stages'; the run's time left
+        starts from these. A property may go by the settings.
     """
 
     settings_type: ClassVar[type]

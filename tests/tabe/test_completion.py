@@ -10,8 +10,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="the networks need napari-amodal[gpu]")
 pytest.importorskip("diffusers", reason="the networks need napari-amodal[gpu]")
 
-from tiny import write_cococo, write_stable_diffusion  # noqa: E402
-from tiny_sam2 import disc, moving_disc, write_tiny_sam2  # noqa: E402
+from tiny import write_weights  # noqa: E402
+from tiny_sam2 import disc, moving_disc  # noqa: E402
 
 from napari_amodal.boxes import box_of  # noqa: E402
 from napari_amodal.clip import Clip, clip_from_array  # noqa: E402
@@ -35,14 +35,7 @@ FEW = {"hypotheses": 2, "fit_steps": 1, "sampling_steps": 2, "size": 128, "devic
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("weights")
-    stable = write_stable_diffusion(folder / "stable-diffusion-inpainting")
-    (stable / "scheduler").mkdir()
-    (stable / "scheduler" / "scheduler_config.json").write_text("{}")
-    (folder / "cococo").mkdir()
-    write_cococo(folder / "cococo" / "cococo_unet.safetensors")
-    write_tiny_sam2(folder / "sam2.1-large")
-    return folder
+    return write_weights(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(autouse=True)

@@ -28,36 +28,9 @@ def one_thread():
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network of Depth Anything V2's layout, in the files of the real one."""
-    from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation
+    from tiny import write_depth
 
-    config = DepthAnythingConfig(
-        backbone_config={
-            "model_type": "dinov2",
-            "image_size": 518,
-            "patch_size": 14,
-            "hidden_size": 16,
-            "num_hidden_layers": 4,
-            "num_attention_heads": 2,
-            "mlp_ratio": 2,
-            "out_indices": [1, 2, 3, 4],
-            "reshape_hidden_states": False,
-        },
-        reassemble_hidden_size=16,
-        neck_hidden_sizes=(8, 8, 16, 16),
-        fusion_hidden_size=8,
-        head_hidden_size=4,
-    )
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("weights") / "depth"
-    model = DepthAnythingForDepthEstimation(config)
-    with torch.no_grad():
-        # Random heads see no depth at all but for a bias: the last step cuts off below 0.
-        model.head.conv3.bias.fill_(1.0)
-        for value in model.parameters():
-            if value.ndim > 1:
-                value.normal_(0, 1 / value[0].numel() ** 0.5)
-    model.save_pretrained(folder)
-    return folder
+    return write_depth(tmp_path_factory.mktemp("weights") / "depth")
 
 
 def model_of(weights: Path, batch: int):
@@ -167,3 +140,33 @@ def test_weights_that_are_not_whole_are_refused(weights, tmp_path):
     save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match=r"lacks head\.conv3\.bias"):
         model_of(tmp_path, 1)
+
+
+def test_with_little_memory_frames_go_one_by_one(weights, monkeypatch):
+    from napari_amodal.tabe.depth import DepthModel
+
+    frames = moving_disc(5)
+    expected = list(model_of(weights, 1).maps(frames))
+    model, real, sizes = model_of(weights, 3), DepthModel._depth, []
+
+    def short(self, group):
+        sizes.append(len(group))
+        if len(group) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return real(self, group)
+
+    monkeypatch.setattr(DepthModel, "_depth", short)
+    found = list(model.maps(frames))
+    assert sizes == [3, 1, 1, 1, 1, 1]
+    assert all((one == other).all() for one, other in zip(found, expected, strict=True))
+
+
+def test_memory_that_does_not_do_is_told_in_numbers(weights, monkeypatch):
+    from napari_amodal.tabe.depth import DepthModel
+
+    def short(self, group):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(DepthModel, "_depth", short)
+    with pytest.raises(InputError, match=r"finding the depth .* 2\.00 GiB more were needed"):
+        list(model_of(weights, 3).maps(moving_disc(5)))

@@ -22,13 +22,16 @@ SECONDS_30 = 30_000
 
 
 def choose_engine(widget: CompletionWidget, name: str, **settings: Any) -> None:
-    """Choose an engine by name and set some of its settings in the form."""
+    """Choose an engine by name and set some of its settings in the form.
+
+    A setting is named alone or, where several stages have one of that name, as ``stage.setting``.
+    """
     names = [widget.engines.list.itemText(index) for index in range(widget.engines.list.count())]
     widget.engines.list.setCurrentIndex(names.index(name))
     assert widget.engines.form is not None
-    for (_, setting), (_, field) in widget.engines.form._values.items():
-        if setting in settings:
-            field.value = settings[setting]
+    for (stage, setting), (_, field) in widget.engines.form._values.items():
+        for name in {setting, f"{stage}.{setting}"} & settings.keys():
+            field.value = settings[name]
 
 
 def brush(viewer: Viewer, layer: Labels, stroke: list[tuple[float, ...]], label: int = 1) -> None:

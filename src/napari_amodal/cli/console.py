@@ -115,8 +115,10 @@ def progress_shown() -> Iterator[Callable[[Progress], None]]:
         task = bars.add_task("starting", total=1.0, left="")
 
         def show(progress: Progress) -> None:
+            if progress.note:
+                bars.console.print(progress.note, highlight=False, markup=False)
             left = _time_left(progress)
-            bars.update(task, completed=progress.fraction, description=progress.stage, left=left)
+            bars.update(task, completed=progress.fraction, description=progress.title, left=left)
 
         yield show
 
@@ -129,12 +131,15 @@ class _ProgressLines:
         self._parts = 0
 
     def __call__(self, progress: Progress) -> None:
+        if progress.note:
+            note(progress.note)
+            return
         parts = round(progress.fraction * 100) * _LINES // 100
         if progress.stage == self._stage and parts == self._parts:
             return
         self._stage, self._parts = progress.stage, parts
         left = _time_left(progress)
-        note(f"{progress.fraction:4.0%}  {progress.stage}" + (f", {left}" if left else ""))
+        note(f"{progress.fraction:4.0%}  {progress.title}" + (f", {left}" if left else ""))
 
 
 def _time_left(progress: Progress) -> str:

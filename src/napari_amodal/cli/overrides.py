@@ -38,6 +38,24 @@ def parse_overrides(engine: Engine, texts: Sequence[str]) -> Overrides:
     return found
 
 
+def on_device(engine: Engine, device: str | None) -> list[str]:
+    """``--device`` as changes of every stage that chooses one.
+
+    Raises
+    ------
+    CallError
+        The engine has no such stage.
+    """
+    if device is None:
+        return []
+    stages = [
+        name for name in engine.stages.values() if "device" in _settings_of(engine, name, "device")
+    ]
+    if not stages:
+        raise CallError(f"--device {device}: the engine {engine.name!r} runs on the CPU only")
+    return [f"{stage}.device={device}" for stage in stages]
+
+
 def _settings_of(engine: Engine, stage: str, text: str) -> dict[str, Any]:
     """Names and types of the settings of one of the engine's stages."""
     for kind, name in engine.stages.items():

@@ -84,6 +84,10 @@ def run(
         int | None,
         typer.Option("--object", metavar="ID", help="Complete only this label of the query."),
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Where networks run, for all stages that have any: cuda, mps or cpu."),
+    ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="STAGE.SETTING=VALUE", help="Change a setting; repeatable."),
@@ -97,7 +101,7 @@ def run(
 ) -> None:
     """Complete the queried objects of a clip, behind whatever hides them."""
     from napari_amodal.cli.clicks import ClickChoice, check_taken, find_clicks
-    from napari_amodal.cli.overrides import parse_overrides
+    from napari_amodal.cli.overrides import on_device, parse_overrides
     from napari_amodal.cli.queries import QueryChoice, find_queries, given_visible
     from napari_amodal.engine import run as run_engine
     from napari_amodal.export import annotation_of, check_targets, export, object_folders
@@ -107,7 +111,8 @@ def run(
     from napari_amodal.registry import find_engine
 
     chosen = find_engine(engine)
-    settings = parse_overrides(chosen, changes or ())
+    texts = (*on_device(chosen, device), *(changes or ()))
+    settings = parse_overrides(chosen, texts)
     clicks = ClickChoice(click or (), outside or (), box or ())
     check_taken(chosen, clicks)
     if visible is Visible.GIVEN and clicks.options:

@@ -15,6 +15,7 @@ from transformers import DepthAnythingForDepthEstimation
 
 from napari_amodal.clip import Clip, Frame
 from napari_amodal.progress import Watch
+from napari_amodal.tabe.card_memory import free_memory, is_out_of_memory, shortage_told
 from napari_amodal.tabe.depth_source import DepthMap
 from napari_amodal.tabe.pretrained import load_pretrained
 from napari_amodal.tabe.read_ahead import read_ahead
@@ -43,6 +44,10 @@ class DepthModel:
     ------
     InputError
         The weights cannot be read.
+
+    Notes
+    -----
+    `maps` raises `InputError` where the device's memory is not enough for one frame.
     """
 
     def __init__(self, folder: Path, device: torch.device, batch: int = 4) -> None:
@@ -69,7 +74,20 @@ class DepthModel:
         """
         coming = iter(frames)
         while group := tuple(islice(coming, self._batch)):
-            yield from self._depth(group)
+            yield from self._maps_of(group)
+
+    def _maps_of(self, group: Sequence[Frame]) -> list[DepthMap]:
+        """The maps of a batch; of one frame after the other from then on where memory is short."""
+        if self._batch > 1:
+            try:
+                return self._depth(group)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+            self._batch = 1
+            free_memory(self._device)
+        with shortage_told("finding the depth", self._device):
+            return [depth for frame in group for depth in self._depth([frame])]
 
     @torch.inference_mode()
     def _depth(self, frames: Sequence[Frame]) -> list[DepthMap]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from napari_amodal.progress import FrameMask, Watch
 from napari_amodal.readiness import missing_packages
 from napari_amodal.stages import NeededWeight, Query, VisibleTrack
 from napari_amodal.weights import require
+
+if TYPE_CHECKING:
+    from napari_amodal.tabe.sam2_network import TrackedMask
 
 
 @dataclass(frozen=True)
@@ -87,28 +90,18 @@ class Sam2Tracker:
         CallError
             The weights or the device are not here.
         InputError
-            The weights cannot be read.
+            The weights cannot be read, or the device has too little memory.
         """
         weights = self._weights()
         watch.check()
+        from napari_amodal.tabe.card_memory import shortage_told
         from napari_amodal.tabe.device import choose_device
         from napari_amodal.tabe.sam2_network import Sam2Network
 
-        settings = self._settings
-        network = Sam2Network(weights, choose_device(settings.device), settings.remembered)
-        shape = (len(clip), clip.height, clip.width)
-        masks = {object_id: MaskStack.empty(*shape) for object_id in queries}
-        confidence = {object_id: np.zeros(len(clip), np.float32) for object_id in queries}
-        total = len(clip) * len(queries)
-        for done, found in enumerate(network.track(clip, queries, watch.check), 1):
-            object_id, frame = found.object_id, found.frame
-            masks[object_id] = masks[object_id].replaced({frame: found.mask})
-            confidence[object_id][frame] = found.confidence
-            watch.step(done, total, FrameMask("visible", object_id, frame, found.mask))
-        return {
-            object_id: VisibleTrack(masks[object_id], confidence[object_id])
-            for object_id in queries
-        }
+        device = choose_device(self._settings.device)
+        with shortage_told("tracking with SAM 2", device):
+            network = Sam2Network(weights, device, self._settings.remembered)
+            return _tracks(network.track(clip, queries, watch.check), clip, queries, watch)
 
     def _weights(self) -> Path:
         if not self._settings.weights:
@@ -117,3 +110,19 @@ class Sam2Tracker:
         if not own.exists():
             raise CallError(f"the weights of SAM 2 are not there: {own}")
         return own
+
+
+def _tracks(
+    found: Iterator[TrackedMask], clip: Clip, queries: Mapping[int, Query], watch: Watch
+) -> dict[int, VisibleTrack]:
+    """The masks as they are found, gathered by object and reported."""
+    shape = (len(clip), clip.height, clip.width)
+    masks = {object_id: MaskStack.empty(*shape) for object_id in queries}
+    confidence = {object_id: np.zeros(len(clip), np.float32) for object_id in queries}
+    total = len(clip) * len(queries)
+    for done, one in enumerate(found, 1):
+        masks[one.object_id] = masks[one.object_id].replaced({one.frame: one.mask})
+        confidence[one.object_id][one.frame] = one.confidence
+        ready = FrameMask("visible", one.object_id, one.frame, one.mask)
+        watch.step(done, total, ready)
+    return {i: VisibleTrack(masks[i], confidence[i]) for i in queries}

@@ -46,6 +46,8 @@ class BackgroundJob(Generic[Result]):
         self._thread = threading.Thread(target=self._run, name="napari-amodal", daemon=True)
         #: Masks that wait to be shown, oldest first.
         self.masks: deque[ReadyMask] = deque()
+        #: What people are to be told, oldest first.
+        self.notes: deque[str] = deque()
         #: The latest report; None before the first.
         self.progress: Progress | None = None
         self.result: Result | None = None
@@ -73,6 +75,8 @@ class BackgroundJob(Generic[Result]):
         """Take a report in the work's thread."""
         if progress.mask is not None:
             self.masks.append(ReadyMask.of(progress.mask))
+        if progress.note:
+            self.notes.append(progress.note)
         self.progress = progress
 
     def _run(self) -> None:

@@ -201,6 +201,8 @@ class CompletionModel(QObject):
             self.levels.follow(self.results)
             self.changed.emit()
             return  # napari takes a while over a layer: one a tick
+        while run.job.notes:
+            show_warning(run.job.notes.popleft())
         written, over = run.show(time.monotonic() + TICK_BUDGET)
         self.levels.look_at(sorted({frame for _, frame in written}))
         for result in {result for result, frame in written if frame == self.frame}:

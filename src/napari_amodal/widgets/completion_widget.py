@@ -267,7 +267,7 @@ class CompletionWidget(QWidget):
         if self.model.is_cancelling:
             return
         self.progress.setValue(round(1000 * progress.fraction))
-        text = f"{progress.stage}: {100 * progress.fraction:.0f} %"
+        text = f"{progress.title}: {100 * progress.fraction:.0f} %"
         if progress.seconds_left is not None and progress.fraction < 1:
             text += f", {_duration(progress.seconds_left)} left"
         self.stage.setText(text)
