@@ -86,6 +86,7 @@ def test_merging_keeps_what_was_fitted(diffusion: Diffusion, pool: TrainingPool)
     fitting = Fitting(diffusion, pool)
     fit(fitting, steps=1, seed=1, on_step=lambda: None)
     layers = [m for m in diffusion.unet.modules() if isinstance(m, LoRALinear)]
+    fitting.spread()
     x = torch.randn(3, layers[0].frozen.in_features)
     expected = layers[0](x)
     plain = layers[0].merged()

@@ -171,6 +171,7 @@ def _fitted(task: _Task, steps: _Steps) -> Diffusion:
         for matrix, found in zip(fitting.trained, kept, strict=True):
             matrix.data.copy_(found)
         steps.add(settings.fit_steps * _FIT_COST)
+    fitting.spread()
     merge(diffusion.unet)
     merge(diffusion.text_encoder)
     return diffusion

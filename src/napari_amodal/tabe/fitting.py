@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from napari_amodal.tabe.diffusion import LATENT_STRIDE, Diffusion, as_pictures
-from napari_amodal.tabe.lora import Dropout, adapt
+from napari_amodal.tabe.fused import FUSED_DEVICES
+from napari_amodal.tabe.lora import Adaptation, Dropout
 from napari_amodal.tabe.noise import Solver
 from napari_amodal.tabe.training_samples import SAMPLE_FRAMES, Sample, TrainingPool, samples
 
@@ -79,13 +83,15 @@ class Fitting:
         self.diffusion = diffusion
         unet, text = diffusion.unet, diffusion.text_encoder
         self.dropout = Dropout(DROPOUT, torch.zeros(1, dtype=torch.long, device=diffusion.device))
-        of_unet = adapt(unet, UNET_LAYERS, RANK, ALPHA, self.dropout)
-        of_text = adapt(text, TEXT_LAYERS, RANK, ALPHA, self.dropout)
-        self.trained = [*of_unet, *of_text]
+        self.of_unet = Adaptation(unet, UNET_LAYERS, RANK, ALPHA, self.dropout)
+        self.of_text = Adaptation(text, TEXT_LAYERS, RANK, ALPHA, self.dropout)
         unet.checkpointing = checkpointing
         on_card = diffusion.device.type == "cuda"
         self.optimizer = torch.optim.AdamW(
-            [{"params": of_unet, "lr": UNET_RATE}, {"params": of_text, "lr": TEXT_RATE}],
+            [
+                {"params": [self.of_unet.vector], "lr": UNET_RATE},
+                {"params": [self.of_text.vector], "lr": TEXT_RATE},
+            ],
             betas=BETAS,
             weight_decay=WEIGHT_DECAY,
             eps=EPSILON,
@@ -94,6 +100,16 @@ class Fitting:
         )
         self.schedule = Solver.DDIM.scheduler()
         self.inputs = _Inputs.empty(pool.crop, diffusion.device)
+
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        """What is trained: a vector of the UNet's adaptation, and one of the text encoder's."""
+        return [self.of_unet.vector, self.of_text.vector]
+
+    def spread(self) -> None:
+        """Hand the layers their matrices as they are now, for use."""
+        self.of_unet.spread_detached()
+        self.of_text.spread_detached()
 
     def step(self) -> Tensor:
         """One step on the sample in `inputs`; the loss, a scalar."""
@@ -108,6 +124,8 @@ class Fitting:
     def _loss(self) -> Tensor:
         """Epsilon MSE on the object's pixels of unoccluded frames, at a random time."""
         diffusion, given = self.diffusion, self.inputs
+        self.of_unet.spread()
+        self.of_text.spread()
         shown = given.pictures * (given.masks < 0.5)
         latents, masked = diffusion.encode(torch.cat([given.pictures, shown])).chunk(2)
         size = self.pool.crop // LATENT_STRIDE
@@ -145,7 +163,7 @@ def fit(fitting: Fitting, steps: int, seed: int, on_step: Callable[[], None]) ->
         step: Callable[[], Tensor] = fitting.step
         for index, sample in zip(range(steps), _ahead(samples(fitting.pool, seed)), strict=False):
             fitting.inputs.fill(sample)
-            if on_card and index == _WARM_UP:
+            if index == _WARM_UP and device.type in FUSED_DEVICES:
                 step = _captured(fitting)
             step()
             if on_card:
@@ -163,24 +181,45 @@ def _ahead(drawn: Iterator[Sample]) -> Iterator[Sample]:
             yield sample
 
 
-class _training:  # noqa: N801 (a context)
-    """The adapted layers' dropout is on inside."""
-
-    def __init__(self, diffusion: Diffusion) -> None:
-        self.networks = (diffusion.unet, diffusion.text_encoder)
-
-    def __enter__(self) -> None:
-        for network in self.networks:
+@contextmanager
+def _training(diffusion: Diffusion) -> Iterator[None]:
+    """The adapted layers' dropout is on inside, and whatever runs gives the same again."""
+    networks = (diffusion.unet, diffusion.text_encoder)
+    with _repeatable(diffusion.device):
+        for network in networks:
             network.train()
+        try:
+            yield
+        finally:
+            for network in networks:
+                network.eval()
 
-    def __exit__(self, *_: object) -> None:
-        for network in self.networks:
-            network.eval()
+
+@contextmanager
+def _repeatable(device: torch.device) -> Iterator[None]:
+    """No sums by atomic operations: cuDNN's way back through attention has them, flash need not."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    filling = torch.utils.deterministic.fill_uninitialized_memory
+    backends = [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
+    with warnings.catch_warnings(), sdpa_kernel(backends, set_priority=True):
+        warnings.simplefilter("ignore", UserWarning)
+        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
+            torch.utils.deterministic.fill_uninitialized_memory = filling
 
 
 def _captured(fitting: Fitting) -> Callable[[], Tensor]:
     """The step as a CUDA graph: without it the card waits for the launches of small kernels."""
     fitting.optimizer.zero_grad(set_to_none=True)
+    # What the steps before recorded belongs to another stream, and would draw it in.
+    fitting.spread()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         loss = fitting.step()

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_amodal.tabe.fused import fused
+from napari_amodal.tabe.side_by_side import joined
+
 
 @dataclass(frozen=True)
 class Dropout:
@@ -24,64 +27,138 @@ class Dropout:
     rate: float
     seed: Tensor
 
-    def __call__(self, x: Tensor, number: int) -> Tensor:
-        if x.is_cuda:
-            from napari_amodal.tabe.kernels import dropout
-
-            return dropout(x, self.seed, number, self.rate)
-        return F.dropout(x, self.rate)
-
 
 class LoRALinear(nn.Module):
-    """A frozen linear layer plus a trained low-rank one: ``W x + b + alpha / rank * B A drop(x)``.
+    """A frozen linear layer plus a trained low-rank one: ``W x + b + up (down dropout(x))``.
 
-    The trained matrices are float32; they are rounded to the input's dtype for the product, so that
-    a frozen bfloat16 network keeps bfloat16 activations.
+    Attributes
+    ----------
+    number : int
+        Tells its dropout from the others'.
+    down, up : Tensor
+        ``(rank, inputs)`` and ``(outputs, rank)`` in the frozen layer's dtype, the latter times
+        ``alpha / rank``; `Adaptation.spread` sets them.
     """
 
-    def __init__(
-        self, frozen: nn.Linear, rank: int, alpha: float, dropout: Dropout, number: int
-    ) -> None:
+    down: Tensor
+    up: Tensor
+
+    def __init__(self, frozen: nn.Linear, number: int, dropout: Dropout) -> None:
         super().__init__()
         self.frozen = frozen
         self.number = number
-        self.scale = alpha / rank
         self.dropout = dropout
-        device = frozen.weight.device
-        self.lora_a = nn.Parameter(torch.empty(rank, frozen.in_features, device=device))
-        self.lora_b = nn.Parameter(torch.zeros(frozen.out_features, rank, device=device))
-        nn.init.kaiming_uniform_(self.lora_a, a=5**0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        dropped = self.dropout(x, self.number) if self.training else x
-        low = F.linear(dropped, self.lora_a.to(x.dtype))
-        return self.frozen(x) + F.linear(low, (self.scale * self.lora_b).to(x.dtype))
+        return projected((self,), x)
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
         """The frozen layer with the adaptation added to its weight, in place."""
-        change = self.scale * self.lora_b @ self.lora_a
+        change = self.up.float() @ self.down.float()
         self.frozen.weight.copy_((self.frozen.weight.float() + change).to(self.frozen.weight.dtype))
         return self.frozen
 
 
-def adapt(
-    network: nn.Module, names: Sequence[str], rank: int, alpha: float, dropout: Dropout
-) -> list[nn.Parameter]:
-    """Freeze a network and adapt its linear layers whose path ends in one of `names`.
+def projected(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
+    """What linear layers, adapted or not, make of one input: their results side by side.
 
-    Returns
-    -------
-    list of Parameter
-        What is to be trained.
+    Parameters
+    ----------
+    x : Tensor
+        ``(..., channels)``.
     """
-    network.requires_grad_(False)
-    trained: list[nn.Parameter] = []
-    for number, (parent, name, layer) in enumerate(list(_linears(network, names))):
-        adapted = LoRALinear(layer, rank, alpha, dropout, number)
-        parent.register_module(name, adapted)
-        trained += [adapted.lora_a, adapted.lora_b]
-    return trained
+    adapted = [layer for layer in layers if isinstance(layer, LoRALinear)]
+    plain = [layer.frozen if isinstance(layer, LoRALinear) else layer for layer in layers]
+    if adapted and not fused(x):
+        return torch.cat([_adapted(layer, x) for layer in adapted], -1)
+    if any(layer.weight.requires_grad for layer in plain):
+        return torch.cat([layer(x) for layer in plain], -1)
+    bias = plain[0].bias if len(plain) == 1 else None
+    found = F.linear(x, joined([layer.weight for layer in plain]), bias)
+    return _with_low_rank(adapted, found, x) if adapted else found
+
+
+def _adapted(layer: LoRALinear, x: Tensor) -> Tensor:
+    dropped = F.dropout(x, layer.dropout.rate) if layer.training else x
+    return layer.frozen(x) + F.linear(F.linear(dropped, layer.down), layer.up)
+
+
+def _with_low_rank(layers: Sequence[LoRALinear], found: Tensor, x: Tensor) -> Tensor:
+    from napari_amodal.tabe.kernels.low_rank import add_low_rank
+
+    first = layers[0]
+    assert [layer.number for layer in layers] == list(
+        range(first.number, first.number + len(layers))
+    )
+    return add_low_rank(
+        found,
+        x.contiguous(),
+        first.dropout.seed,
+        first.number,
+        first.dropout.rate if first.training else 0.0,
+        tuple(layer.down for layer in layers),
+        tuple(layer.up for layer in layers),
+    )
+
+
+class Adaptation:
+    """The trained part of one network: every adapted layer's two matrices, in one vector.
+
+    One vector, since hundreds of small matrices would each be cast, clipped and stepped on their
+    own. It is float32 and rounded to the network's dtype for the products.
+
+    Parameters
+    ----------
+    network : nn.Module
+        It is frozen; its linear layers whose path ends in one of `names` are adapted in place.
+    names : sequence of str
+    rank : int
+    alpha : float
+    dropout : Dropout
+    """
+
+    def __init__(
+        self, network: nn.Module, names: Sequence[str], rank: int, alpha: float, dropout: Dropout
+    ) -> None:
+        network.requires_grad_(False)
+        self.layers: list[LoRALinear] = []
+        for number, (parent, name, layer) in enumerate(list(_linears(network, names))):
+            adapted = LoRALinear(layer, number, dropout)
+            parent.register_module(name, adapted)
+            self.layers.append(adapted)
+        frozen = [layer.frozen for layer in self.layers]
+        self._shapes = [(rank, layer.in_features) for layer in frozen]
+        self._shapes += [(layer.out_features, rank) for layer in frozen]
+        downs, device = len(frozen), frozen[0].weight.device
+        sizes = [rows * columns for rows, columns in self._shapes]
+        scale = torch.ones(sum(sizes), device=device)
+        scale[sum(sizes[:downs]) :] = alpha / rank
+        self._scale, self._sizes = scale, sizes
+        self.vector = nn.Parameter(torch.zeros(sum(sizes), device=device))
+        for part, shape in list(zip(self._parts(self.vector.data), self._shapes, strict=True))[
+            :downs
+        ]:
+            nn.init.kaiming_uniform_(part.view(shape), a=5**0.5)
+        self.spread_detached()
+
+    def _parts(self, vector: Tensor) -> Sequence[Tensor]:
+        return vector.split(self._sizes)
+
+    def spread(self) -> None:
+        """Hand the layers their matrices as the vector has them now; gradients flow back to it."""
+        rounded = (self.vector * self._scale).to(self.layers[0].frozen.weight.dtype)
+        matrices = [
+            part.view(shape) for part, shape in zip(self._parts(rounded), self._shapes, strict=True)
+        ]
+        half = len(self.layers)
+        for layer, down, up in zip(self.layers, matrices[:half], matrices[half:], strict=True):
+            layer.down, layer.up = down, up
+
+    @torch.no_grad()
+    def spread_detached(self) -> None:
+        """The same for use without gradients; lets go of what an earlier step recorded."""
+        self.spread()
 
 
 def merge(network: nn.Module) -> None:

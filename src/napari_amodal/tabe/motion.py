@@ -11,16 +11,18 @@ from functools import lru_cache
 import torch
 from diffusers.models.attention import FeedForward
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from napari_amodal.tabe.attention import attended, attended_over_time
 from napari_amodal.tabe.layers import (
     NORM_GROUPS,
     GatedGelu,
+    add_norm,
     feed_forward,
     maps_of,
     normed_tokens,
     tokens_of,
 )
+from napari_amodal.tabe.nearest import nearest, taken
 
 #: Longest clip and longest flattened sequence that the position encodings were trained with.
 MAX_FRAMES = 64
@@ -40,7 +42,7 @@ def sinusoids(length: int, channels: int, device: torch.device, dtype: torch.dty
 
 
 class Attention(nn.Module):
-    """Multi-head attention without bias on queries, keys and values.
+    """The weights of multi-head attention without bias on queries, keys and values.
 
     Parameters
     ----------
@@ -59,14 +61,6 @@ class Attention(nn.Module):
         self.to_v = nn.Linear(context_channels, channels, bias=False)
         self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
 
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """``x`` ``(N, L, channels)`` attends to ``context`` ``(N, M, context_channels)``."""
-        query = self.to_q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        key = self.to_k(context).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        value = self.to_v(context).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        found = F.scaled_dot_product_attention(query, key, value)
-        return self.to_out[0](found.transpose(1, 2).flatten(2))
-
 
 class MotionBlock(nn.Module):
     """Two temporal self-attentions, light attention, text cross-attention and a feed-forward."""
@@ -84,58 +78,34 @@ class MotionBlock(nn.Module):
 
     def forward(self, x: Tensor, text: Tensor, height: int) -> Tensor:
         """``x`` ``(B, T, height * W, channels)``, ``text`` ``(B, L, text_channels)``."""
-        over_time, over_time_too, over_all, to_text = range(4)
-        x = x + self._over_time(over_time, x)
-        x = x + self._over_time(over_time_too, x)
-        x = x + self._over_all(over_all, x, height)
-        x = x + self._to_text(to_text, x, text)
-        return x + feed_forward(self.ff.net, self.ff_norm(x))
+        first, second, over_all, to_text = self.attention_blocks
+        frame = sinusoids(x.shape[1], x.shape[3], x.device, x.dtype)
+        x, normed = add_norm(self.norms[0], x, None, frame)
+        x, normed = add_norm(self.norms[1], x, attended_over_time(first, normed), frame)
+        x = x + attended_over_time(second, normed)
+        found, where = self._over_all(over_all, x, height)
+        x, normed = add_norm(self.norms[3], x, found, frame, where)
+        found = attended(to_text, normed.flatten(1, 2), text).view_as(x)
+        x, normed = add_norm(self.ff_norm, x, found)
+        return x + feed_forward(self.ff.net, normed)
 
-    def _over_time(self, index: int, x: Tensor) -> Tensor:
-        """Each pixel attends over the frames; the frames' layout is kept."""
-        attention = self.attention_blocks[index]
-        normed = self._with_frame(self.norms[index](x))
-        query, key, value = (
-            project(normed).unflatten(-1, (attention.heads, -1)).permute(0, 2, 3, 1, 4)
-            for project in (attention.to_q, attention.to_k, attention.to_v)
-        )
-        # One call a video: fused attention takes any strides, but four dimensions.
-        found = [
-            F.scaled_dot_product_attention(q, k, v).permute(2, 0, 1, 3).flatten(2)
-            for q, k, v in zip(query, key, value, strict=True)
-        ]
-        return attention.to_out[0](torch.stack(found))
+    def _over_all(
+        self, attention: Attention, x: Tensor, height: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """All pixels of all frames attend to each other, on a reduced map where it is tall.
 
-    def _over_all(self, index: int, x: Tensor, height: int) -> Tensor:
-        """All pixels of all frames attend to each other, on a reduced map where it is tall."""
-        _, frames, pixels, channels = x.shape
-        width = pixels // height
-        small = (min(height, LIGHT_HEIGHT), int(min(1, LIGHT_HEIGHT / height) * width))
-        maps = _resized(self.norms[index](x).unflatten(2, (height, width)), small)
-        flat = maps.flatten(1, 3)
-        flat = flat + sinusoids(flat.shape[1], channels, flat.device, flat.dtype)
-        found = self.attention_blocks[index](flat, flat)
-        return _resized(found.unflatten(1, (frames, *small)), (height, width)).flatten(2, 3)
-
-    def _to_text(self, index: int, x: Tensor, text: Tensor) -> Tensor:
-        normed = self._with_frame(self.norms[index](x))
-        found = self.attention_blocks[index](normed.flatten(1, 2), text)
-        return found.unflatten(1, x.shape[1:3])
-
-    @staticmethod
-    def _with_frame(normed: Tensor) -> Tensor:
-        """Add the encoding of the frame index to ``(B, T, P, C)``."""
-        frames, channels = normed.shape[1], normed.shape[3]
-        return normed + sinusoids(frames, channels, normed.device, normed.dtype)[:, None]
-
-
-def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Nearest-neighbour resize of ``(B, T, h, w, C)``."""
-    if tuple(maps.shape[2:4]) == size:
-        return maps
-    batch = maps.shape[0]
-    found = F.interpolate(maps.flatten(0, 1).permute(0, 3, 1, 2), size=size, mode="nearest")
-    return found.permute(0, 2, 3, 1).unflatten(0, (batch, -1))
+        Returns what was found, and which of its pixels belongs to each of `x`.
+        """
+        width = x.shape[2] // height
+        where = None
+        if height > LIGHT_HEIGHT:
+            small = (LIGHT_HEIGHT, int(LIGHT_HEIGHT / height * width))
+            x = taken(x, nearest((height, width), small, x.device))
+            where = nearest(small, (height, width), x.device)
+        flat = x.flatten(1, 2)
+        position = sinusoids(flat.shape[1], flat.shape[2], flat.device, flat.dtype)
+        _, normed = add_norm(self.norms[2], flat[:, :, None], None, position)
+        return attended(attention, normed[:, :, 0]).view_as(x), where
 
 
 class _TemporalTransformer(nn.Module):

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from napari_amodal.tabe.fused import fused
 from napari_amodal.tabe.layers import NORM_GROUPS, FrameResnet, FrameTransformer, normed_maps
 from napari_amodal.tabe.motion import MotionModule
 
@@ -84,7 +85,7 @@ class _Level(nn.Module):
     def layer(self, index: int, x: Tensor, given: _Condition) -> Tensor:
         if given.checkpointing:
             found: Tensor = checkpoint(
-                self._layer, index, x, given, use_reentrant=False, preserve_rng_state=not x.is_cuda
+                self._layer, index, x, given, use_reentrant=False, preserve_rng_state=not fused(x)
             )
             return found
         return self._layer(index, x, given)

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from napari_amodal.errors import InputError
+from napari_amodal.tabe.attention import lay_out
 from napari_amodal.tabe.unet import CoCoCoUNet
 
 _SHAPE = "unet"
@@ -59,7 +60,9 @@ def load_unet(file: Path, device: torch.device, dtype: torch.dtype) -> CoCoCoUNe
             unet.load_state_dict(loaded, assign=True)
     except (SafetensorError, OSError, TypeError, RuntimeError) as error:
         raise InputError(f"{file} does not hold the weights of CoCoCo's UNet: {error}") from error
-    return unet.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    unet = unet.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    lay_out(unet)
+    return unet
 
 
 def _tupled(value: Any) -> Any:

@@ -9,8 +9,19 @@ from diffusers import AutoencoderKL
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
-from napari_amodal.tabe.layers import normed_maps
+from napari_amodal.tabe.layers import normed_maps, residual_block
 from napari_amodal.weights import variant
+
+
+class _Residual(nn.Module):
+    """A residual block of the VAE: no time, dropout or scale."""
+
+    def __init__(self, block: ResnetBlock2D) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, maps: Tensor, temb: None = None) -> Tensor:
+        return residual_block(self.block, maps)
 
 
 class _NormAndSiLU(nn.Module):
@@ -43,11 +54,10 @@ def load_vae(folder: Path, device: torch.device, dtype: torch.dtype) -> Autoenco
 
 
 def fuse_norms(vae: AutoencoderKL) -> None:
-    """Let every norm of the residual blocks and before the last convolutions do its SiLU itself."""
-    for block in vae.modules():
-        if isinstance(block, ResnetBlock2D):
-            block.norm1, block.norm2 = _NormAndSiLU(block.norm1), _NormAndSiLU(block.norm2)
-            block.nonlinearity = nn.Identity()
+    """Let the residual blocks and the norms before the last convolutions take fused steps."""
+    for level in list(vae.modules()):
+        if hasattr(level, "resnets"):
+            level.resnets = nn.ModuleList(_Residual(block) for block in level.resnets)
     for half in (vae.encoder, vae.decoder):
         half.conv_norm_out = _NormAndSiLU(half.conv_norm_out)
         half.conv_act = nn.Identity()
