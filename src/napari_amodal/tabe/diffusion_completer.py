@@ -19,6 +19,7 @@ from napari_amodal.stages import (
     Query,
     VisibleTrack,
 )
+from napari_amodal.tabe.triton_loading import load_triton
 
 STABLE_DIFFUSION = "stable-diffusion-inpainting"
 COCOCO = "cococo"
@@ -144,6 +145,7 @@ class DiffusionCompleter:
         watch: Watch,
     ) -> Mapping[int, tuple[Hypothesis, ...]]:
         """See `napari_amodal.stages.Completer`."""
+        load_triton()
         from napari_amodal.tabe.completion import complete_object
 
         return {

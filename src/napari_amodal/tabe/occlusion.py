@@ -27,6 +27,7 @@ from napari_amodal.tabe.depth_source import DepthFolder, DepthSource
 from napari_amodal.tabe.occlusion_hiders import find_hiders
 from napari_amodal.tabe.occlusion_sides import knowing_sides
 from napari_amodal.tabe.occlusion_told import Told
+from napari_amodal.tabe.triton_loading import load_triton
 from napari_amodal.weights import require
 
 
@@ -154,6 +155,7 @@ class DepthReasoner:
 
     def _network(self) -> DepthSource:
         weights = self._weights()
+        load_triton()
         from napari_amodal.tabe.depth import DepthModel, DepthNetwork
         from napari_amodal.tabe.device import choose_device
 

@@ -15,6 +15,7 @@ from napari_amodal.masks import MaskStack
 from napari_amodal.progress import FrameMask, Watch
 from napari_amodal.readiness import missing_packages
 from napari_amodal.stages import NeededWeight, Query, VisibleTrack
+from napari_amodal.tabe.triton_loading import load_triton
 from napari_amodal.weights import require
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class Sam2Tracker:
         """
         weights = self._weights()
         watch.check()
+        load_triton()
         from napari_amodal.tabe.card_memory import shortage_told
         from napari_amodal.tabe.device import choose_device
         from napari_amodal.tabe.sam2_network import Sam2Network

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from napari_amodal.errors import CallError
 from napari_amodal.progress import Watch
+from napari_amodal.tabe.triton_loading import load_triton
 from napari_amodal.weights.adopt import adopt
 from napari_amodal.weights.catalogue import Weight, find_weight
 from napari_amodal.weights.manifest import Manifest, record, write_manifest
@@ -102,3 +103,4 @@ def _check_torch(name: str) -> None:
     for module in ("torch", "diffusers", "safetensors"):
         if find_spec(module) is None:
             raise CallError(f"importing {name} needs {module}: pip install 'napari-amodal[gpu]'")
+    load_triton()

@@ -221,7 +221,8 @@ class CompletionWidget(QWidget):
             return self.model.stack_fault
         if self.model.query is None:
             return "Press New and paint the object on one frame"
-        return self.engines.choice.summary if self.engines.choice.lacks else ""
+        choice = self.engines.choice
+        return f"{choice.name} lacks something, see above" if choice.lacks else ""
 
     def _update(self) -> None:
         model = self.model

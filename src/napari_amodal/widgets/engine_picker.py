@@ -109,6 +109,7 @@ class EnginePicker(QObject):
 
     def _on_engine(self) -> None:
         if self.form is not None:
+            self.form.hide()
             self.form.deleteLater()
             self.form = None
         engine = self.choice.engine

@@ -30,6 +30,7 @@ from napari_amodal.weights.catalogue import CATALOGUE, HubSource, Weight, find_w
 from napari_amodal.weights.fetch import check_fetchable, fetch
 from napari_amodal.weights.store import Holding, check, folders, holding, holdings, why_not
 from napari_amodal.widgets.background_job import BackgroundJob
+from napari_amodal.widgets.query_watch import LINK_COLOR
 
 #: The job's progress is looked at so often, in milliseconds.
 _EVERY = 100
@@ -65,7 +66,7 @@ class WeightsDialog(QWidget):
     def _make(self) -> None:
         self.list = QTreeWidget()
         self.list.setRootIsDecorated(False)
-        self.list.setHeaderLabels(["Weights", "", "Size", "Licence"])
+        self.list.setHeaderLabels(["Weights", "State", "Size", "Licence"])
         self.list.currentItemChanged.connect(self._update)
         self.details = QLabel()
         self.details.setWordWrap(True)
@@ -262,13 +263,17 @@ def _details(held: Holding) -> str:
         f"Needed by {', '.join(weight.stages)}",
         f"Licence: {_link(licence.url, licence.name)}{html.escape(remark)}",
         f"Source: {_link(weight.source.page, weight.source.page)}",
-        f"In {held.path}" if held.path else why_not(held),
+        f"In {held.path}" if held.path else _capital(why_not(held)),
     )
     return "<br>".join(line if "<a " in line else html.escape(line) for line in lines)
 
 
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _link(url: str, text: str) -> str:
-    return f'<a href="{html.escape(url)}">{html.escape(text)}</a>'
+    return f'<a href="{html.escape(url)}" style="color: {LINK_COLOR}">{html.escape(text)}</a>'
 
 
 def _question(weight: Weight) -> str:
