@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_amodal.tabe.flash_attention import attention_that_repeats
 from napari_amodal.tabe.fused import fused
 from napari_amodal.tabe.lora import projected
 from napari_amodal.tabe.side_by_side import lay_side_by_side
@@ -26,8 +27,8 @@ def attended(layer: Any, x: Tensor, context: Tensor | None = None) -> Tensor:
         query = projected((layer.to_q,), x)
         key, value = projected((layer.to_k, layer.to_v), context).chunk(2, -1)
     split = (part.unflatten(-1, (layer.heads, -1)).transpose(1, 2) for part in (query, key, value))
-    found = F.scaled_dot_product_attention(*split)
-    return layer.to_out[0](found.transpose(1, 2).flatten(2))
+    attend = attention_that_repeats if fused(x) else F.scaled_dot_product_attention
+    return layer.to_out[0](attend(*split).transpose(1, 2).flatten(2))
 
 
 def attended_over_time(layer: Any, x: Tensor) -> Tensor:

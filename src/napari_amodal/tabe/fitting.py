@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from napari_amodal.tabe.diffusion import LATENT_STRIDE, Diffusion, as_pictures
 from napari_amodal.tabe.fused import FUSED_DEVICES
@@ -183,36 +181,18 @@ def _ahead(drawn: Iterator[Sample]) -> Iterator[Sample]:
 
 @contextmanager
 def _training(diffusion: Diffusion) -> Iterator[None]:
-    """The adapted layers' dropout is on inside, and whatever runs gives the same again."""
+    """The adapted layers' dropout is on inside, and cuDNN takes only what gives the same again."""
     networks = (diffusion.unet, diffusion.text_encoder)
-    with _repeatable(diffusion.device):
-        for network in networks:
-            network.train()
-        try:
-            yield
-        finally:
-            for network in networks:
-                network.eval()
-
-
-@contextmanager
-def _repeatable(device: torch.device) -> Iterator[None]:
-    """No sums by atomic operations: cuDNN's way back through attention has them, flash need not."""
-    if device.type != "cuda":
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    for network in networks:
+        network.train()
+    try:
         yield
-        return
-    before = torch.are_deterministic_algorithms_enabled()
-    filling = torch.utils.deterministic.fill_uninitialized_memory
-    backends = [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
-    with warnings.catch_warnings(), sdpa_kernel(backends, set_priority=True):
-        warnings.simplefilter("ignore", UserWarning)
-        torch.utils.deterministic.fill_uninitialized_memory = False
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(before)
-            torch.utils.deterministic.fill_uninitialized_memory = filling
+    finally:
+        torch.backends.cudnn.deterministic = before
+        for network in networks:
+            network.eval()
 
 
 def _captured(fitting: Fitting) -> Callable[[], Tensor]:

@@ -1,13 +1,23 @@
-"""Where the fused kernels run: on CUDA devices, where Triton is installed."""
+"""Where the fused kernels run: on CUDA devices, where Triton can compile them."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from importlib.util import find_spec
 
 from torch import Tensor
 
-#: Types of devices; others, and Windows without Triton, take plain PyTorch.
-FUSED_DEVICES = frozenset({"cuda"} if find_spec("triton") else ())
+
+def _compiles() -> bool:
+    """Whether Triton is here and what it builds its launchers with; on Windows it brings its own."""
+    compiler = os.environ.get("CC") or any(shutil.which(name) for name in ("gcc", "clang", "cc"))
+    return find_spec("triton") is not None and bool(compiler or sys.platform == "win32")
+
+
+#: Types of devices; others take plain PyTorch.
+FUSED_DEVICES = frozenset({"cuda"} if _compiles() else ())
 
 
 def fused(x: Tensor) -> bool:

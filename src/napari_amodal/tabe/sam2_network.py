@@ -18,6 +18,7 @@ from napari_amodal.masks import Mask
 from napari_amodal.stages import Clicks, Query
 from napari_amodal.tabe.pretrained import load_pretrained
 from napari_amodal.tabe.read_ahead import read_ahead
+from napari_amodal.tabe.sam2_encoder import CapturedEncoder
 from napari_amodal.tabe.sam2_session import CurrentFrame, ObjectSession
 
 Prompts = Mapping[int, Mask | Clicks]
@@ -66,6 +67,7 @@ class Sam2Network:
         config.max_cond_frame_num = remembered
         self._model = model.to(device)
         self._device = device
+        self._encoder = CapturedEncoder(self._model) if device.type == "cuda" else None
         #: How many frames back the model looks, for masks and for pointers to the object.
         self._reach = max(config.num_maskmem, config.max_object_pointers_in_encoder) - 1
 
@@ -93,7 +95,7 @@ class Sam2Network:
         TrackedMask
             One for each object and frame, in the order in which they are found.
         """
-        current = CurrentFrame(self._model)
+        current = CurrentFrame(self._model, self._encoder)
         objects = [
             _Follower(object_id, query, ObjectSession(current, len(clip), clip.height, clip.width))
             for object_id, query in queries.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import torch
@@ -30,9 +30,18 @@ class CurrentFrame:
     """The frame that is being worked on: its picture and the image encoder's features of it.
 
     All objects share it, so that a frame is encoded once however many objects there are.
+
+    Parameters
+    ----------
+    model : Sam2VideoModel
+    encoder : callable, optional
+        Gives the features of a picture; the model encodes the frame itself where there is none.
     """
 
-    def __init__(self, model: Sam2VideoModel) -> None:
+    def __init__(
+        self, model: Sam2VideoModel, encoder: Callable[[Tensor], dict[str, Any]] | None = None
+    ) -> None:
+        self._encoder = encoder
         self.device = model.device
         self.side: int = model.config.image_size  # type: ignore[assignment]
         self.features: Any = Sam2VideoInferenceCache(self.device, self.device)
@@ -41,9 +50,12 @@ class CurrentFrame:
 
     def show(self, index: int, pixels: Frame) -> None:
         """Make a frame, uint8 ``(H, W, 3)``, the current one."""
-        if index != self._index:
-            self.features.clear_all()
+        if index == self._index:
+            return
         self._index, self._pixels = index, pixels
+        self.features.clear_all()
+        if self._encoder is not None:
+            self.features.cache_vision_features(index, self._encoder(self.picture(index)))
 
     def picture(self, index: int) -> Tensor:
         """The current frame as the image encoder takes it, float32 ``(3, side, side)``."""

@@ -23,7 +23,7 @@ _PARTS = 64
 _PROGRAMS = 4096
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["pixels", "parts"])
 def _moments(x, sums, pixels, channels, parts, rows: tl.constexpr, columns: tl.constexpr):
     """Sum and sum of squares of each channel over a part of one map, to ``sums[n, part, 2, C]``."""
     image, part, block = tl.program_id(0), tl.program_id(1), tl.program_id(2)
@@ -43,7 +43,7 @@ def _moments(x, sums, pixels, channels, parts, rows: tl.constexpr, columns: tl.c
     tl.store(out + channels, tl.sum(squares, 0), mask=column < channels)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["pixels", "parts", "wide"])
 def _affine(
     sums,
     added,
@@ -89,7 +89,7 @@ def _affine(
     tl.store(rstd_of + image * groups + group, rstd)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["pixels"])
 def _apply(
     x,
     scale,
@@ -122,7 +122,7 @@ def _through_silu(gradient, z):
     return gradient * gate * (1 + z * (1 - gate))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["pixels", "parts"])
 def _gradient_moments(
     x,
     dy,
@@ -159,7 +159,7 @@ def _gradient_moments(
     tl.store(out + channels, tl.sum(with_x, 0), mask=column < channels)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["pixels", "parts", "wide"])
 def _gradient_affine(
     sums,
     added,
@@ -203,7 +203,7 @@ def _gradient_affine(
     tl.store(of_one + image * channels + column, constant + extra * slope, mask=here)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["pixels"])
 def _gradient_apply(
     x,
     dy,

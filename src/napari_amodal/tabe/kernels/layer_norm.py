@@ -13,7 +13,7 @@ from torch import Tensor
 _VALUES = 2048
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count", "pixels", "small", "frames"])
 def _add_norm(
     x,
     more,
@@ -67,7 +67,7 @@ def _add_norm(
     tl.store(normed + at, result.to(normed.dtype.element_ty), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count"])
 def _gradient(
     total,
     dtotal,

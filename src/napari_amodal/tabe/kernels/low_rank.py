@@ -34,7 +34,7 @@ def _kept(seed, number, at, limit):
     return (_mixed(_mixed(at.to(tl.uint32)) ^ key) >> 8) < limit
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first", "count"])
 def _down(
     x,
     down,
@@ -66,16 +66,16 @@ def _down(
             value = tl.where(_kept(seed, first + layer, at, limit), value / keep, 0.0)
             value = value.to(x.dtype.element_ty)
         a = tl.load(
-            down + (layer * rank + unit)[None, :] * channels + column[:, None],
-            mask=(unit < rank)[None, :] & (column < channels)[:, None],
+            down + (layer * rank + unit)[:, None] * channels + column[None, :],
+            mask=(unit < rank)[:, None] & (column < channels)[None, :],
             other=0.0,
         )
-        found += tl.dot(value, a, input_precision=precision)
+        found += tl.dot(value, tl.trans(a), input_precision=precision)
     to = low + row[:, None] * (layers * rank) + layer * rank + unit[None, :]
     tl.store(to, found.to(low.dtype.element_ty), mask=(row < count)[:, None] & (unit < rank))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first", "layers", "count"])
 def _gradient_of_input(
     dlow,
     down,
@@ -119,7 +119,7 @@ def _gradient_of_input(
     tl.store(dx + at, found.to(dx.dtype.element_ty), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first", "count"])
 def _gradient_of_down(
     x,
     dlow,

@@ -12,8 +12,8 @@ from torch import Tensor
 _BLOCK = 1024
 
 
-@triton.jit
-def _geglu(h, y, count, channels: tl.constexpr, block: tl.constexpr):
+@triton.jit(do_not_specialize=["count"])
+def _geglu(h, y, count, channels, block: tl.constexpr):
     at = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
     inside = at < count
     place = h + (at // channels) * (2 * channels) + at % channels
@@ -23,8 +23,8 @@ def _geglu(h, y, count, channels: tl.constexpr, block: tl.constexpr):
     tl.store(y + at, (value * gate * share).to(y.dtype.element_ty), mask=inside)
 
 
-@triton.jit
-def _geglu_gradient(h, dy, dh, count, channels: tl.constexpr, block: tl.constexpr):
+@triton.jit(do_not_specialize=["count"])
+def _geglu_gradient(h, dy, dh, count, channels, block: tl.constexpr):
     at = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
     inside = at < count
     place = (at // channels) * (2 * channels) + at % channels
@@ -62,7 +62,7 @@ def gated_gelu(h: Tensor) -> Tensor:
     return _GatedGelu.apply(h)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count"])
 def _sum_with_bias(
     x,
     bias,
@@ -70,7 +70,7 @@ def _sum_with_bias(
     more_bias,
     y,
     count,
-    channels: tl.constexpr,
+    channels,
     two: tl.constexpr,
     block: tl.constexpr,
 ):

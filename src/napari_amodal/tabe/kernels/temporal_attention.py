@@ -14,7 +14,7 @@ import triton.language as tl
 from torch import Tensor
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["frames", "pixels"])
 def _attend(
     qkv,
     y,
@@ -46,7 +46,7 @@ def _attend(
     tl.store(to, out.to(y.dtype.element_ty), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["frames", "pixels"])
 def _gradient(
     qkv,
     dy,
