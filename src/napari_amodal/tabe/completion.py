@@ -5,8 +5,10 @@ Source: TABE (reference page, sections 5 to 9).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,7 +21,9 @@ from napari_amodal.masks import Mask, MaskStack, iou
 from napari_amodal.progress import FrameMask, Watch
 from napari_amodal.stages import Hypothesis, Occlusion, Query, VisibleTrack
 from napari_amodal.tabe.canvas import Canvas, CanvasFrames, canvas_for, outpainting_frames
+from napari_amodal.tabe.card_memory import free_memory, is_out_of_memory, shortage, told
 from napari_amodal.tabe.chunks import chunks_of
+from napari_amodal.tabe.completion_steps import CompletionSteps
 from napari_amodal.tabe.device import choose_device
 from napari_amodal.tabe.diffusion import Diffusion, load_diffusion
 from napari_amodal.tabe.diffusion_completer import COCOCO, STABLE_DIFFUSION, DiffusionSettings
@@ -34,9 +38,6 @@ from napari_amodal.weights import require
 
 #: Cards with less memory than this fit the model with activations computed twice.
 SMALL_CARD = 16 * 2**30
-
-#: What steps cost beside each other, for the progress: fitting, sampling, reading out a frame.
-_FIT_COST, _SAMPLE_COST, _READ_COST = 2, 5, 1
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,17 @@ class _Task:
         return tuple(c for c in chunks_of(self.levels) if not self.whole.issuperset(c))
 
 
-class _Steps:
-    """Counts what is done of an object's work."""
+@dataclass(frozen=True)
+class _Means:
+    """What the work is done with; `frugal`: with less memory and more time."""
 
-    def __init__(self, watch: Watch, total: int) -> None:
-        self.watch, self.total, self.done = watch, total, 0
+    device: torch.device
+    frugal: bool
 
-    def add(self, cost: int, mask: FrameMask | None = None) -> None:
-        self.done += cost
-        self.watch.step(self.done, self.total, mask)
+    @classmethod
+    def of(cls, settings: DiffusionSettings) -> _Means:
+        device = choose_device(settings.device)
+        return cls(device, _saves_memory(settings, device))
 
 
 def complete_object(
@@ -103,22 +106,83 @@ def complete_object(
     chunks = task.hidden_chunks()
     if not chunks:
         return (Hypothesis(_united(task, {}), 1.0),)
-    steps = _Steps(watch, _total(settings, chunks))
-    diffusion = _fitted(task, steps)
-    canvas = canvas_for(clip, occlusion.boxes, settings.size)
-    reader = Sam2Network(require(settings.readout), diffusion.device)
-    parts: list[dict[int, tuple[int, Mask]]] = [{} for _ in range(settings.hypotheses)]
-    for chunk in chunks:
-        given = _given(task, chunk, canvas)
-        for number, masks in enumerate(
-            _generated(task, chunk, given, canvas, diffusion, reader, steps)
-        ):
-            _keep_central(parts[number], chunk, masks)
-            for frame, mask in zip(chunk, masks, strict=True):
-                shown = FrameMask("amodal", object_id, frame, mask | task.visible[frame])
-                steps.add(0, shown if number == 0 and frame not in task.whole else None)
-    stacks = [_united(task, {t: mask for t, (_, mask) in part.items()}) for part in parts]
-    return _ranked(stacks)
+    finished: list[MaskStack] = []
+    steps = CompletionSteps(watch, settings, chunks)
+    means = _Means.of(settings)
+    while short := _shortage_of(task, chunks, finished, steps, means):
+        free_memory(means.device)
+        if means.frugal:
+            _tell_shortage(short, finished, settings, watch)
+            break
+        watch.note(f"The device's memory is not enough ({short}): going on with less, slower")
+        means = replace(means, frugal=True)
+    return _ranked(finished)
+
+
+def _shortage_of(
+    task: _Task,
+    chunks: Sequence[range],
+    finished: list[MaskStack],
+    steps: CompletionSteps,
+    means: _Means,
+) -> str:
+    """Make the hypotheses that are lacking; what memory was short, empty when all are made."""
+    try:
+        _complete(task, chunks, finished, steps, means)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return shortage(error, means.device)  # the error itself would hold the memory
+    return ""
+
+
+def _tell_shortage(
+    short: str, finished: Sequence[MaskStack], settings: DiffusionSettings, watch: Watch
+) -> None:
+    """Say that even little memory is too much; an error where nothing was made."""
+    message = told("generating hidden parts", short)
+    if not finished:
+        raise InputError(f"{message}. A fit that is done is kept for the next run")
+    watch.note(f"Only {len(finished)} of {settings.hypotheses} hypotheses were made: {message}")
+
+
+def _complete(
+    task: _Task,
+    chunks: Sequence[range],
+    finished: list[MaskStack],
+    steps: CompletionSteps,
+    means: _Means,
+) -> None:
+    """Make the hypotheses that are lacking, one after the other, and put them into `finished`."""
+    settings = task.settings
+    diffusion = _fitted(task, steps, means)
+    canvas = canvas_for(task.clip, task.occlusion.boxes, settings.size)
+    reader = Sam2Network(require(settings.readout), means.device)
+    for number in range(len(finished), settings.hypotheses):
+        kept: dict[int, tuple[int, Mask]] = {}
+        for index, chunk in enumerate(chunks):
+            given = _given(task, chunk, canvas)
+            made = itertools.count(index * settings.sampling_steps + 1)
+            on_step = partial(_sampled, steps, number, made)
+            video = _video(task, given, chunk, diffusion, number, on_step, means)
+            on_frame = partial(steps.read, number)
+            found = read_out(reader, video, given.visible, on_frame, steps.watch.check)
+            masks = [canvas.take_back(mask) for mask in found]
+            _keep_central(kept, chunk, masks)
+            if number == 0:
+                _show(task, chunk, masks, steps)
+        finished.append(_united(task, {frame: mask for frame, (_, mask) in kept.items()}))
+
+
+def _sampled(steps: CompletionSteps, number: int, made: Iterator[int]) -> None:
+    steps.sampled(number, next(made))
+
+
+def _show(task: _Task, chunk: range, masks: Sequence[Mask], steps: CompletionSteps) -> None:
+    """Show what was generated of a chunk while the run goes on."""
+    for frame, mask in zip(chunk, masks, strict=True):
+        if frame not in task.whole:
+            steps.show(FrameMask("amodal", task.object_id, frame, mask | task.visible[frame]))
 
 
 def _with_truth(
@@ -133,13 +197,7 @@ def _with_truth(
     return tuple(known)
 
 
-def _total(settings: DiffusionSettings, chunks: Sequence[range]) -> int:
-    frames = sum(len(chunk) for chunk in chunks)
-    per_video = settings.sampling_steps * len(chunks) * _SAMPLE_COST + frames * _READ_COST
-    return settings.fit_steps * _FIT_COST + settings.hypotheses * per_video
-
-
-def _fitted(task: _Task, steps: _Steps) -> Diffusion:
+def _fitted(task: _Task, steps: CompletionSteps, means: _Means) -> Diffusion:
     """The diffusion model, fitted to the clip and with the fit merged into its weights."""
     settings = task.settings
     starts = starting_frames(task.frames, task.visible)
@@ -148,29 +206,31 @@ def _fitted(task: _Task, steps: _Steps) -> Diffusion:
             f"no frame shows object {task.object_id} nearly whole (less than a tenth hidden): draw "
             "its amodal mask where it is least hidden, or take another completer"
         )
-    device = choose_device(settings.device)
+    steps.loading()
+    device = means.device
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     folder, unet = require(STABLE_DIFFUSION), require(COCOCO)
     diffusion = load_diffusion(folder, unet, device, dtype)
+    if means.frugal:
+        diffusion = replace(diffusion, vae_batch=1)
     steps.watch.check()
     if settings.fit_steps == 0:
         return diffusion
     side = LARGEST_RESIZE * settings.size // DiffusionSettings.size
     pool = training_pool(task.clip, task.visible, task.frames, starts, side)
     torch.manual_seed(settings.seed)
-    fitting = Fitting(diffusion, pool, checkpointing=_saves_memory(settings, device))
+    fitting = Fitting(diffusion, pool, checkpointing=means.frugal)
     identity = (settings.fit_steps, settings.seed, _identity(unet), _identity(folder))
     key = fit_key(pool, *identity, device.type)
     kept = read_fit(key)
     if kept is None:
-        begun = steps.done
-        fit(fitting, settings.fit_steps, settings.seed, lambda: steps.add(_FIT_COST))
-        assert steps.done == begun + settings.fit_steps * _FIT_COST
+        made = itertools.count(1)
+        fit(fitting, settings.fit_steps, settings.seed, lambda: steps.fitted(next(made)))
         keep_fit(key, fitting.trained)
     else:
         for matrix, found in zip(fitting.trained, kept, strict=True):
             matrix.data.copy_(found)
-        steps.add(settings.fit_steps * _FIT_COST)
+        steps.fit_is_kept()
     fitting.spread()
     merge(diffusion.unet)
     merge(diffusion.text_encoder)
@@ -205,31 +265,23 @@ def _given(task: _Task, chunk: range, canvas: Canvas) -> CanvasFrames:
     )
 
 
-def _generated(
+def _video(
     task: _Task,
-    chunk: range,
     given: CanvasFrames,
-    canvas: Canvas,
+    chunk: range,
     diffusion: Diffusion,
-    reader: Sam2Network,
-    steps: _Steps,
-) -> Iterator[list[Mask]]:
-    """For each hypothesis, the amodal masks of a chunk's frames, bool ``(H, W)``."""
+    number: int,
+    on_step: Callable[[], None],
+    means: _Means,
+) -> NDArray[np.uint8]:
+    """One hypothesis of a chunk as pictures, uint8 ``(T, S, S, 3)``."""
     settings = task.settings
     sampling = Sampling(settings.sampling_steps, settings.guidance, Solver(settings.solver))
     conditions = conditions_of(diffusion, given, settings.seed)
+    seed = settings.seed + number
+    latents = sample(diffusion, conditions, sampling, seed, on_step, captured=not means.frugal)
     whole = np.array([frame in task.whole for frame in chunk])
-    for number in range(settings.hypotheses):
-        latents = sample(
-            diffusion,
-            conditions,
-            sampling,
-            settings.seed + number,
-            lambda: steps.add(_SAMPLE_COST),
-        )
-        video = composed(diffusion.decode(latents), given, whole)
-        masks = read_out(reader, video, given.visible, lambda: steps.add(_READ_COST))
-        yield [canvas.take_back(mask) for mask in masks]
+    return composed(diffusion.decode(latents), given, whole)
 
 
 def read_out(
@@ -237,6 +289,7 @@ def read_out(
     video: NDArray[np.uint8],
     visible: NDArray[np.bool_],
     on_frame: Callable[[], None],
+    check: Callable[[], None] = lambda: None,
 ) -> list[Mask]:
     """Amodal masks on the canvas: SAM 2 follows the object through a generated video.
 
@@ -248,6 +301,8 @@ def read_out(
         uint8 ``(T, S, S, 3)``.
     visible : ndarray
         bool ``(T, S, S)``.
+    on_frame, check : callable
+        Called after each frame, and many times a frame; what they raise ends it.
     """
     seen = np.flatnonzero(visible.any(axis=(1, 2)))
     masks = [np.zeros(video.shape[1:3], np.bool_)] * len(video)
@@ -255,7 +310,7 @@ def read_out(
         return masks
     first = int(seen[0])
     query = Query({first: visible[first]})
-    for found in reader.track(clip_from_array(video), {1: query}):
+    for found in reader.track(clip_from_array(video), {1: query}, check):
         masks[found.frame] = found.mask
         on_frame()
     return masks

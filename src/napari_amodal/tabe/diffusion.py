@@ -29,9 +29,6 @@ LATENT_SCALE = 0.18215
 #: Pixels a latent, each way.
 LATENT_STRIDE = 8
 
-#: The VAE works on this many pictures at a time, for memory.
-_VAE_BATCH = 7
-
 
 @dataclass(frozen=True)
 class Diffusion:
@@ -41,12 +38,15 @@ class Diffusion:
     ----------
     tokens : Tensor
         Token ids of the prompt and of the negative prompt, int64 ``(2, L)``.
+    vae_batch : int
+        How many pictures the VAE works on at a time; fewer need less memory.
     """
 
     vae: Any
     text_encoder: Any
     unet: CoCoCoUNet
     tokens: Tensor
+    vae_batch: int = 7
 
     @property
     def device(self) -> torch.device:
@@ -63,7 +63,7 @@ class Diffusion:
     @torch.no_grad()
     def encode(self, pictures: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Latents ``(T, 4, h, w)`` of pictures ``(T, 3, H, W)`` in -1..1."""
-        parts = [self._encoded(part, generator) for part in pictures.split(_VAE_BATCH)]
+        parts = [self._encoded(part, generator) for part in pictures.split(self.vae_batch)]
         return torch.cat(parts)
 
     def _encoded(self, pictures: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -75,7 +75,7 @@ class Diffusion:
     def decode(self, latents: Tensor) -> NDArray[np.uint8]:
         """Pictures uint8 ``(T, H, W, 3)`` of latents ``(T, 4, h, w)``."""
         pictures = []
-        for part in latents.split(_VAE_BATCH):
+        for part in latents.split(self.vae_batch):
             found = self.vae.decode((part / LATENT_SCALE).to(self.dtype)).sample
             shades = ((found.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
             pictures.append(shades.permute(0, 2, 3, 1).cpu().numpy())

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-
 #: Flash attention needs a card of this generation (Ampere).
 _LEAST_CAPABILITY = (8, 0)
 

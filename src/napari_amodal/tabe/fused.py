@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def _compiles() -> bool:
-    """Whether Triton is here and what it builds its launchers with; on Windows it brings its own."""
+    """Whether Triton is here, and a compiler for its launchers; on Windows it brings its own."""
     compiler = os.environ.get("CC") or any(shutil.which(name) for name in ("gcc", "clang", "cc"))
     return find_spec("triton") is not None and bool(compiler or sys.platform == "win32")
 

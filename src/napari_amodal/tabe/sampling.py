@@ -63,6 +63,8 @@ def sample(
     settings: Sampling,
     seed: int,
     on_step: Callable[[], None],
+    *,
+    captured: bool = True,
 ) -> Tensor:
     """Sample one video; latents ``(T, 4, h, w)``.
 
@@ -72,6 +74,8 @@ def sample(
         The same seed on the same device gives the same video.
     on_step : callable
         Called after each step; what it raises ends the sampling.
+    captured : bool
+        On a CUDA device, capture a step as a graph: faster, but its memory is held to the end.
     """
     generator = torch.Generator(diffusion.device).manual_seed(seed)
     scheduler = settings.solver.scheduler()
@@ -79,7 +83,7 @@ def sample(
     latents = torch.randn(
         given.masked.shape, generator=generator, device=diffusion.device, dtype=torch.float32
     )
-    predict = _predictor(diffusion, given, settings.guidance)
+    predict = _predictor(diffusion, given, settings.guidance, captured=captured)
     for time in scheduler.timesteps:
         noise = predict(scheduler.scale_model_input(latents, time), time)
         latents = scheduler.step(noise, time, latents).prev_sample
@@ -90,7 +94,7 @@ def sample(
 
 
 def _predictor(
-    diffusion: Diffusion, given: Conditions, guidance: float
+    diffusion: Diffusion, given: Conditions, guidance: float, *, captured: bool
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Guided noise of latents at a time: one branch after the other, for memory."""
 
@@ -104,7 +108,7 @@ def _predictor(
         with_prompt, without = branch(latents, time, 0), branch(latents, time, 1)
         return without + guidance * (with_prompt - without)
 
-    if not latents_on_card(given):
+    if not (captured and latents_on_card(given)):
         return predict
     return _captured(predict, given)
 
