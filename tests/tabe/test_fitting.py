@@ -18,7 +18,7 @@ from napari_amodal.tabe.diffusion import Diffusion, load_diffusion  # noqa: E402
 from napari_amodal.tabe.fitting import Fitting, fit  # noqa: E402
 from napari_amodal.tabe.lora import LoRALinear, merge  # noqa: E402
 from napari_amodal.tabe.noise import Solver  # noqa: E402
-from napari_amodal.tabe.sampling import Sampling, conditions_of, sample  # noqa: E402
+from napari_amodal.tabe.sampling import NoisePredictor, Sampling, conditions_of, sample  # noqa: E402
 from napari_amodal.tabe.training_samples import TrainingPool, samples  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -101,10 +101,11 @@ def test_a_video_follows_from_its_seed(diffusion: Diffusion, solver: Solver) -> 
     hidden[1, 10:40, 10:40] = True
     frames = CanvasFrames(np.full((3, 64, 64, 3), 255, np.uint8), ~hidden, hidden)
     given = conditions_of(diffusion, frames, seed=0)
-    settings = Sampling(steps=3, guidance=2.0, solver=solver)
+    settings = Sampling(steps=3, solver=solver)
+    predict = NoisePredictor(diffusion, guidance=2.0)
     steps: list[int] = []
     first, again, other = (
-        sample(diffusion, given, settings, seed, lambda: steps.append(1)) for seed in (4, 4, 5)
+        sample(predict, given, settings, seed, lambda: steps.append(1)) for seed in (4, 4, 5)
     )
     assert first.shape == (3, 4, 8, 8)
     assert torch.equal(first, again)

@@ -73,10 +73,12 @@ def test_sampling_goes_on_where_it_was_and_the_fit_is_kept(
 ) -> None:
     expected = complete(clip, hypotheses=3)
     monkeypatch.setattr(completion, "fit", None)  # a second fit would fail
-    calls = failing(monkeypatch, "sample", lambda n, kwargs: n > 1 and kwargs["captured"])
+    predictors = failing(monkeypatch, "NoisePredictor", lambda *_: False)
+    videos = failing(monkeypatch, "sample", lambda n, _: n == 2)
     heard, watch = watched()
     found = complete(clip, hypotheses=3, watch=watch)
-    assert [call["captured"] for call in calls] == [True, True, False, False]
+    assert [call["captured"] for call in predictors] == [True, False]
+    assert len(videos) == 4
     assert len(notes(heard)) == 1
     assert len(found) == 3  # the first as it was made before, the others with other roundings
     assert any(h.amodal == e.amodal for h in found for e in expected)

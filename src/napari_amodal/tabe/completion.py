@@ -8,16 +8,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_amodal.clip import Clip, clip_from_array
+from napari_amodal.clip import Clip
 from napari_amodal.errors import InputError
 from napari_amodal.levels import NO_UP_TO, FrameOcclusion, OcclusionLevel
-from napari_amodal.masks import Mask, MaskStack, iou
+from napari_amodal.masks import Mask, MaskStack
 from napari_amodal.progress import FrameMask, Watch
 from napari_amodal.stages import Hypothesis, Occlusion, Query, VisibleTrack
 from napari_amodal.tabe.canvas import Canvas, CanvasFrames, canvas_for, outpainting_frames
@@ -31,13 +31,17 @@ from napari_amodal.tabe.fit_cache import fit_key, keep_fit, read_fit
 from napari_amodal.tabe.fitting import Fitting, fit
 from napari_amodal.tabe.lora import merge
 from napari_amodal.tabe.noise import Solver
+from napari_amodal.tabe.read_out import ranked, read_out
 from napari_amodal.tabe.sam2_network import Sam2Network
-from napari_amodal.tabe.sampling import Sampling, composed, conditions_of, sample
+from napari_amodal.tabe.sampling import NoisePredictor, Sampling, composed, conditions_of, sample
 from napari_amodal.tabe.training_samples import LARGEST_RESIZE, starting_frames, training_pool
 from napari_amodal.weights import require
 
 #: Cards with less memory than this fit the model with activations computed twice.
 SMALL_CARD = 16 * 2**30
+
+#: What is given of so many chunks (24 MB each) is kept from one hypothesis to the next.
+_CHUNKS_KEPT = 4
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ def complete_object(
             break
         watch.note(f"The device's memory is not enough ({short}): going on with less, slower")
         means = replace(means, frugal=True)
-    return _ranked(finished)
+    return ranked(finished)
 
 
 def _shortage_of(
@@ -156,15 +160,17 @@ def _complete(
     """Make the hypotheses that are lacking, one after the other, and put them into `finished`."""
     settings = task.settings
     diffusion = _fitted(task, steps, means)
+    predict = NoisePredictor(diffusion, settings.guidance, captured=not means.frugal)
     canvas = canvas_for(task.clip, task.occlusion.boxes, settings.size)
     reader = Sam2Network(require(settings.readout), means.device)
+    given_of = lru_cache(_CHUNKS_KEPT)(partial(_given, task, canvas))
     for number in range(len(finished), settings.hypotheses):
         kept: dict[int, tuple[int, Mask]] = {}
         for index, chunk in enumerate(chunks):
-            given = _given(task, chunk, canvas)
+            given = given_of(chunk)
             made = itertools.count(index * settings.sampling_steps + 1)
             on_step = partial(_sampled, steps, number, made)
-            video = _video(task, given, chunk, diffusion, number, on_step, means)
+            video = _video(task, given, chunk, predict, number, on_step)
             on_frame = partial(steps.read, number)
             found = read_out(reader, video, given.visible, on_frame, steps.watch.check)
             masks = [canvas.take_back(mask) for mask in found]
@@ -253,7 +259,7 @@ def _identity(path: object) -> str:
     return repr(stats)
 
 
-def _given(task: _Task, chunk: range, canvas: Canvas) -> CanvasFrames:
+def _given(task: _Task, canvas: Canvas, chunk: range) -> CanvasFrames:
     return outpainting_frames(
         task.clip,
         chunk,
@@ -269,51 +275,17 @@ def _video(
     task: _Task,
     given: CanvasFrames,
     chunk: range,
-    diffusion: Diffusion,
+    predict: NoisePredictor,
     number: int,
     on_step: Callable[[], None],
-    means: _Means,
 ) -> NDArray[np.uint8]:
     """One hypothesis of a chunk as pictures, uint8 ``(T, S, S, 3)``."""
     settings = task.settings
-    sampling = Sampling(settings.sampling_steps, settings.guidance, Solver(settings.solver))
-    conditions = conditions_of(diffusion, given, settings.seed)
-    seed = settings.seed + number
-    latents = sample(diffusion, conditions, sampling, seed, on_step, captured=not means.frugal)
+    sampling = Sampling(settings.sampling_steps, Solver(settings.solver))
+    conditions = conditions_of(predict.diffusion, given, settings.seed)
+    latents = sample(predict, conditions, sampling, settings.seed + number, on_step)
     whole = np.array([frame in task.whole for frame in chunk])
-    return composed(diffusion.decode(latents), given, whole)
-
-
-def read_out(
-    reader: Sam2Network,
-    video: NDArray[np.uint8],
-    visible: NDArray[np.bool_],
-    on_frame: Callable[[], None],
-    check: Callable[[], None] = lambda: None,
-) -> list[Mask]:
-    """Amodal masks on the canvas: SAM 2 follows the object through a generated video.
-
-    It is prompted by the visible mask of the first frame that has one (section 9).
-
-    Parameters
-    ----------
-    video : ndarray
-        uint8 ``(T, S, S, 3)``.
-    visible : ndarray
-        bool ``(T, S, S)``.
-    on_frame, check : callable
-        Called after each frame, and many times a frame; what they raise ends it.
-    """
-    seen = np.flatnonzero(visible.any(axis=(1, 2)))
-    masks = [np.zeros(video.shape[1:3], np.bool_)] * len(video)
-    if seen.size == 0:
-        return masks
-    first = int(seen[0])
-    query = Query({first: visible[first]})
-    for found in reader.track(clip_from_array(video), {1: query}, check):
-        masks[found.frame] = found.mask
-        on_frame()
-    return masks
+    return composed(predict.diffusion.decode(latents), given, whole)
 
 
 def _keep_central(kept: dict[int, tuple[int, Mask]], chunk: range, masks: Sequence[Mask]) -> None:
@@ -337,20 +309,3 @@ def _united(task: _Task, generated: dict[int, Mask]) -> MaskStack:
                 yield generated[frame] | task.visible[frame]
 
     return MaskStack(masks(), task.clip.height, task.clip.width)
-
-
-def _ranked(stacks: Sequence[MaskStack]) -> tuple[Hypothesis, ...]:
-    """Hypotheses by how well they agree with the others: the mean IoU with each, best first."""
-    scores = np.ones(len(stacks))
-    for index, stack in enumerate(stacks):
-        others = [other for other in stacks if other is not stack]
-        if others:
-            scores[index] = np.mean([_agreement(stack, other) for other in others])
-    order = sorted(range(len(stacks)), key=lambda index: -scores[index])
-    return tuple(Hypothesis(stacks[index], float(scores[index])) for index in order)
-
-
-def _agreement(first: MaskStack, second: MaskStack) -> float:
-    """Mean IoU over the frames in which they differ or are not empty; 1 where there is none."""
-    frames = [t for t in range(len(first)) if first.boxes[t] or second.boxes[t]]
-    return float(np.mean([iou(first[t], second[t]) for t in frames])) if frames else 1.0

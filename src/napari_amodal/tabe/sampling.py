@@ -21,7 +21,6 @@ class Sampling:
     """How a video is sampled; the defaults are the published ones."""
 
     steps: int = 50
-    guidance: float = 20.0
     solver: Solver = Solver.DDIM
 
 
@@ -43,6 +42,13 @@ class Conditions:
     masked: Tensor
     text: Tensor
 
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.mask, self.masked, self.text
+
+    def copied(self) -> Conditions:
+        return Conditions(*(tensor.clone() for tensor in self.tensors))
+
 
 @torch.no_grad()
 def conditions_of(diffusion: Diffusion, frames: CanvasFrames, seed: int) -> Conditions:
@@ -56,15 +62,79 @@ def conditions_of(diffusion: Diffusion, frames: CanvasFrames, seed: int) -> Cond
     return Conditions(_video(mask), _video(masked), diffusion.text())
 
 
+class NoisePredictor:
+    """Guided noise of latents at a time, one branch after the other, for memory.
+
+    On a CUDA device the step is captured as a graph, which serves all videos of a size: one branch
+    alone does not keep the card busy otherwise.
+
+    Parameters
+    ----------
+    diffusion : Diffusion
+    guidance : float
+    captured : bool
+        Capture on a CUDA device: faster, but the graph holds its memory.
+    """
+
+    def __init__(self, diffusion: Diffusion, guidance: float, *, captured: bool = True) -> None:
+        self.diffusion = diffusion
+        self._guidance = guidance
+        self._captures = captured and diffusion.device.type == "cuda"
+        self._given: Conditions | None = None
+        self._graph: torch.cuda.CUDAGraph | None = None
+
+    def show(self, given: Conditions) -> None:
+        """Say what the noise is predicted for from now on."""
+        held = self._given
+        if held is None or not self._captures or held.masked.shape != given.masked.shape:
+            self._given, self._graph = given.copied(), None
+            return
+        for buffer, new in zip(held.tensors, given.tensors, strict=True):
+            buffer.copy_(new)
+
+    def __call__(self, latents: Tensor, time: Tensor) -> Tensor:
+        """Noise of latents ``(1, 4, T, h, w)``, float32; valid until the next call."""
+        assert self._given is not None, "show() comes first"
+        if not self._captures:
+            return self._predict(self._given, latents, time)
+        if self._graph is None:
+            self._capture(self._given)
+        assert self._graph is not None
+        self._latents.copy_(latents)
+        self._time.copy_(time)
+        self._graph.replay()
+        return self._noise
+
+    def _predict(self, given: Conditions, latents: Tensor, time: Tensor) -> Tensor:
+        with_prompt, without = (self._branch(given, latents, time, row) for row in (0, 1))
+        return without + self._guidance * (with_prompt - without)
+
+    def _branch(self, given: Conditions, latents: Tensor, time: Tensor, row: int) -> Tensor:
+        noisy, text = latents.to(self.diffusion.dtype), given.text[row : row + 1]
+        found: Tensor = self.diffusion.unet(noisy, given.mask, given.masked, time, text)
+        return found.float()
+
+    def _capture(self, given: Conditions) -> None:
+        self._latents = torch.zeros_like(given.masked, dtype=torch.float32)
+        device = self._latents.device
+        self._time = torch.zeros((), dtype=torch.long, device=device)
+        side = torch.cuda.Stream(device)
+        side.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(side):
+            self._predict(given, self._latents, self._time)
+        torch.cuda.current_stream(device).wait_stream(side)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._noise = self._predict(given, self._latents, self._time)
+
+
 @torch.no_grad()
 def sample(
-    diffusion: Diffusion,
+    predict: NoisePredictor,
     given: Conditions,
     settings: Sampling,
     seed: int,
     on_step: Callable[[], None],
-    *,
-    captured: bool = True,
 ) -> Tensor:
     """Sample one video; latents ``(T, 4, h, w)``.
 
@@ -74,71 +144,22 @@ def sample(
         The same seed on the same device gives the same video.
     on_step : callable
         Called after each step; what it raises ends the sampling.
-    captured : bool
-        On a CUDA device, capture a step as a graph: faster, but its memory is held to the end.
     """
-    generator = torch.Generator(diffusion.device).manual_seed(seed)
+    device = given.masked.device
+    generator = torch.Generator(device).manual_seed(seed)
     scheduler = settings.solver.scheduler()
-    scheduler.set_timesteps(settings.steps, device=diffusion.device)
+    scheduler.set_timesteps(settings.steps, device=device)
     latents = torch.randn(
-        given.masked.shape, generator=generator, device=diffusion.device, dtype=torch.float32
+        given.masked.shape, generator=generator, device=device, dtype=torch.float32
     )
-    predict = _predictor(diffusion, given, settings.guidance, captured=captured)
+    predict.show(given)
     for time in scheduler.timesteps:
         noise = predict(scheduler.scale_model_input(latents, time), time)
         latents = scheduler.step(noise, time, latents).prev_sample
         if latents.is_cuda:
-            torch.cuda.current_stream(latents.device).synchronize()
+            torch.cuda.current_stream(device).synchronize()
         on_step()
     return latents[0].transpose(0, 1)
-
-
-def _predictor(
-    diffusion: Diffusion, given: Conditions, guidance: float, *, captured: bool
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """Guided noise of latents at a time: one branch after the other, for memory."""
-
-    def branch(latents: Tensor, time: Tensor, row: int) -> Tensor:
-        found = diffusion.unet(
-            latents.to(diffusion.dtype), given.mask, given.masked, time, given.text[row : row + 1]
-        )
-        return found.float()
-
-    def predict(latents: Tensor, time: Tensor) -> Tensor:
-        with_prompt, without = branch(latents, time, 0), branch(latents, time, 1)
-        return without + guidance * (with_prompt - without)
-
-    if not (captured and latents_on_card(given)):
-        return predict
-    return _captured(predict, given)
-
-
-def latents_on_card(given: Conditions) -> bool:
-    return given.masked.is_cuda
-
-
-def _captured(
-    predict: Callable[[Tensor, Tensor], Tensor], given: Conditions
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """The prediction as a CUDA graph: one branch alone does not keep the card busy otherwise."""
-    latents = torch.zeros_like(given.masked, dtype=torch.float32)
-    time = torch.zeros((), dtype=torch.long, device=latents.device)
-    side = torch.cuda.Stream(latents.device)
-    side.wait_stream(torch.cuda.current_stream(latents.device))
-    with torch.cuda.stream(side):
-        predict(latents, time)
-    torch.cuda.current_stream(latents.device).wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        noise = predict(latents, time)
-
-    def replay(new_latents: Tensor, new_time: Tensor) -> Tensor:
-        latents.copy_(new_latents)
-        time.copy_(new_time)
-        graph.replay()
-        return noise
-
-    return replay
 
 
 def composed(
