@@ -164,7 +164,7 @@ class Times(Watch):
         super().__init__()
         self.marks: list[tuple[float, int]] = [(time.perf_counter(), 0)]
 
-    def step(self, done: int, total: int, mask: Any = None) -> None:
+    def step(self, done: int, total: int, mask: Any = None, detail: str = "") -> None:
         torch.cuda.synchronize()
         self.marks.append((time.perf_counter(), done))
 
