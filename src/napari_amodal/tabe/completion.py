@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
@@ -20,6 +21,7 @@ from napari_amodal.levels import NO_UP_TO, FrameOcclusion, OcclusionLevel
 from napari_amodal.masks import Mask, MaskStack
 from napari_amodal.progress import FrameMask, Watch
 from napari_amodal.stages import Hypothesis, Occlusion, Query, VisibleTrack
+from napari_amodal.tabe.cancelling import asked_often, interruptible
 from napari_amodal.tabe.canvas import Canvas, CanvasFrames, canvas_for, outpainting_frames
 from napari_amodal.tabe.card_memory import free_memory, is_out_of_memory, shortage, told
 from napari_amodal.tabe.chunks import chunks_of
@@ -162,7 +164,8 @@ def _complete(
     diffusion = _fitted(task, steps, means)
     predict = NoisePredictor(diffusion, settings.guidance, captured=not means.frugal)
     canvas = canvas_for(task.clip, task.occlusion.boxes, settings.size)
-    reader = Sam2Network(require(settings.readout), means.device)
+    check, readout = steps.watch.check, require(settings.readout)
+    reader = interruptible(lambda: Sam2Network(readout, means.device), check)
     given_of = lru_cache(_CHUNKS_KEPT)(partial(_given, task, canvas))
     for number in range(len(finished), settings.hypotheses):
         kept: dict[int, tuple[int, Mask]] = {}
@@ -170,9 +173,10 @@ def _complete(
             given = given_of(chunk)
             made = itertools.count(index * settings.sampling_steps + 1)
             on_step = partial(_sampled, steps, number, made)
-            video = _video(task, given, chunk, predict, number, on_step)
+            with _cancelled_soon(diffusion, check):
+                video = _video(task, given, chunk, predict, number, on_step)
             on_frame = partial(steps.read, number)
-            found = read_out(reader, video, given.visible, on_frame, steps.watch.check)
+            found = read_out(reader, video, given.visible, on_frame, check)
             masks = [canvas.take_back(mask) for mask in found]
             _keep_central(kept, chunk, masks)
             if number == 0:
@@ -216,7 +220,9 @@ def _fitted(task: _Task, steps: CompletionSteps, means: _Means) -> Diffusion:
     device = means.device
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     folder, unet = require(STABLE_DIFFUSION), require(COCOCO)
-    diffusion = load_diffusion(folder, unet, device, dtype)
+    diffusion = interruptible(
+        lambda: load_diffusion(folder, unet, device, dtype), steps.watch.check
+    )
     if means.frugal:
         diffusion = replace(diffusion, vae_batch=1)
     steps.watch.check()
@@ -231,7 +237,8 @@ def _fitted(task: _Task, steps: CompletionSteps, means: _Means) -> Diffusion:
     kept = read_fit(key)
     if kept is None:
         made = itertools.count(1)
-        fit(fitting, settings.fit_steps, settings.seed, lambda: steps.fitted(next(made)))
+        with _cancelled_soon(diffusion, steps.watch.check):
+            fit(fitting, settings.fit_steps, settings.seed, lambda: steps.fitted(next(made)))
         keep_fit(key, fitting.trained)
     else:
         for matrix, found in zip(fitting.trained, kept, strict=True):
@@ -241,6 +248,15 @@ def _fitted(task: _Task, steps: CompletionSteps, means: _Means) -> Diffusion:
     merge(diffusion.unet)
     merge(diffusion.text_encoder)
     return diffusion
+
+
+def _cancelled_soon(
+    diffusion: Diffusion, check: Callable[[], None]
+) -> AbstractContextManager[None]:
+    """A cancel is heard within a step where steps are long; on a CUDA device they are not."""
+    if diffusion.device.type == "cuda":
+        return nullcontext()
+    return asked_often((diffusion.unet, diffusion.vae, diffusion.text_encoder), check)
 
 
 def _saves_memory(settings: DiffusionSettings, device: torch.device) -> bool:

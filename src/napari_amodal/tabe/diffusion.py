@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_amodal.errors import InputError
+from napari_amodal.tabe.pretrained import quiet
 from napari_amodal.tabe.unet import CoCoCoUNet
 from napari_amodal.tabe.unet_file import load_unet
 from napari_amodal.tabe.vae import load_vae
@@ -109,12 +110,13 @@ def load_diffusion(
 
     try:
         vae = load_vae(stable_diffusion, device, dtype)
-        encoder = CLIPTextModel.from_pretrained(
-            stable_diffusion / "text_encoder",
-            variant=variant(stable_diffusion / "text_encoder"),
-            dtype=dtype,
-            local_files_only=True,
-        )
+        with quiet():
+            encoder = CLIPTextModel.from_pretrained(
+                stable_diffusion / "text_encoder",
+                variant=variant(stable_diffusion / "text_encoder"),
+                dtype=dtype,
+                local_files_only=True,
+            )
         tokenizer = CLIPTokenizer.from_pretrained(
             stable_diffusion / "tokenizer", local_files_only=True
         )

@@ -70,16 +70,18 @@ def projected(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
     """
     adapted = [layer for layer in layers if isinstance(layer, LoRALinear)]
     plain = [layer.frozen if isinstance(layer, LoRALinear) else layer for layer in layers]
-    if adapted and not fused(x):
-        return torch.cat([_adapted(layer, x) for layer in adapted], -1)
-    if any(layer.weight.requires_grad for layer in plain):
-        return torch.cat([layer(x) for layer in plain], -1)
+    apart = any(layer.weight.requires_grad for layer in plain) or 0 < len(adapted) < len(layers)
+    if apart or (adapted and not fused(x)):
+        return torch.cat([_alone(layer, x) for layer in layers], -1)
     bias = plain[0].bias if len(plain) == 1 else None
     found = F.linear(x, joined([layer.weight for layer in plain]), bias)
     return _with_low_rank(adapted, found, x) if adapted else found
 
 
-def _adapted(layer: LoRALinear, x: Tensor) -> Tensor:
+def _alone(layer: nn.Module, x: Tensor) -> Tensor:
+    if not isinstance(layer, LoRALinear):
+        found: Tensor = layer(x)
+        return found
     dropped = F.dropout(x, layer.dropout.rate) if layer.training else x
     return layer.frozen(x) + F.linear(F.linear(dropped, layer.down), layer.up)
 

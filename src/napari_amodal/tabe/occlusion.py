@@ -127,7 +127,7 @@ class DepthReasoner:
         InputError
             The weights or the given depth maps cannot be used.
         """
-        source = self._depth(clip)
+        source = self._depth(clip, watch)
         steps = len(clip) * (2 + 2 * len(queries))
         visible = {object_id: tracks[object_id].masks for object_id in queries}
         motion = measure_motion(clip, visible, watch, (0, steps))
@@ -147,19 +147,21 @@ class DepthReasoner:
             found[object_id] = self._carry(scene, clear[object_id], watch, (begun, steps))
         return found
 
-    def _depth(self, clip: Clip) -> DepthSource:
+    def _depth(self, clip: Clip, watch: Watch) -> DepthSource:
         if self._source is not None:
             return self._source
         folder = DepthFolder.of(clip) if self._settings.given else None
-        return folder or self._network()
+        return folder or self._network(watch)
 
-    def _network(self) -> DepthSource:
+    def _network(self, watch: Watch) -> DepthSource:
         weights = self._weights()
         load_triton()
+        from napari_amodal.tabe.cancelling import interruptible
         from napari_amodal.tabe.depth import DepthModel, DepthNetwork
         from napari_amodal.tabe.device import choose_device
 
-        return DepthNetwork(DepthModel(weights, choose_device(self._settings.device)))
+        device = choose_device(self._settings.device)
+        return DepthNetwork(interruptible(lambda: DepthModel(weights, device), watch.check))
 
     def _weights(self) -> Path:
         if not self._settings.weights:

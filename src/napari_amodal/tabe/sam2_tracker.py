@@ -96,13 +96,16 @@ class Sam2Tracker:
         weights = self._weights()
         watch.check()
         load_triton()
+        from napari_amodal.tabe.cancelling import interruptible
         from napari_amodal.tabe.card_memory import shortage_told
         from napari_amodal.tabe.device import choose_device
         from napari_amodal.tabe.sam2_network import Sam2Network
 
         device = choose_device(self._settings.device)
         with shortage_told("tracking with SAM 2", device):
-            network = Sam2Network(weights, device, self._settings.remembered)
+            network = interruptible(
+                lambda: Sam2Network(weights, device, self._settings.remembered), watch.check
+            )
             return _tracks(network.track(clip, queries, watch.check), clip, queries, watch)
 
     def _weights(self) -> Path:
