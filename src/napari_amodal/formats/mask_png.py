@@ -142,7 +142,8 @@ def _grey_of(pixels: NDArray[np.uint8], mode: str, path: Path) -> NDArray[np.uin
 
 
 def _grey_values(grey: NDArray[np.uint8], path: Path) -> NDArray[Any]:
-    used = np.unique(grey)
+    # Four times as quick as np.unique, and so often called that it shows.
+    used = np.flatnonzero(cv2.calcHist([np.ascontiguousarray(grey)], [0], None, [256], [0, 256]))
     if used[-1] < LABELS_BELOW:
         return grey
     if len(used) <= 2 and (used[0] == 0 or len(used) == 1):
