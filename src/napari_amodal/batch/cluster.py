@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 from uuid import uuid4
@@ -21,8 +20,8 @@ from napari_amodal.workers import IsCancelled
 #: The resource that workers offer, one for each card: ``dask worker --resources GPU=1``.
 CARD = "GPU"
 
-_SECONDS_TO_CONNECT = 20.0
-_SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_TO_CONNECT = 10.0
+_SECONDS_BETWEEN_LOOKS = 0.2
 #: A running clip asks this seldom over the network whether it is to stop.
 _SECONDS_BETWEEN_ASKING = 2.0
 
@@ -46,7 +45,7 @@ def complete_on_cluster(
     resource : str or None
         What a worker must offer one of for each clip; None: any worker takes one clip a thread.
     is_cancelled : callable
-        Asked twice a second.
+        Asked several times a second.
     on_note : callable
         Called with what people are to be told.
 
@@ -122,18 +121,12 @@ class _Handing:
         self._event = Event(self._stop, client=client)
 
     def run(self, is_cancelled: IsCancelled) -> Iterator[Outcome]:
-        from distributed import wait
-
         try:
             while self._waiting or self._out:
                 if is_cancelled():
                     raise Cancelled("the run was cancelled")
                 self._hand_out()
-                if self._out:
-                    with suppress(TimeoutError):
-                        wait(list(self._out), _SECONDS_BETWEEN_LOOKS, "FIRST_COMPLETED")
-                else:
-                    time.sleep(_SECONDS_BETWEEN_LOOKS)
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
                 for future in [future for future in self._out if future.done()]:
                     yield self._outcome(future, self._out.pop(future))
         finally:
