@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from batch_calls import CLIPS, Paced, is_complete
 
-from napari_amodal.batch.clip_job import ClipJob, Method, Status, complete_clip
+from napari_amodal.batch.clip_job import ClipJob, Method, complete_clip
 from napari_amodal.batch.dataset import find_clips, plan_batch
 from napari_amodal.batch.local import environments_for
+from napari_amodal.batch.outcome import Status
 from napari_amodal.errors import CallError
 
 

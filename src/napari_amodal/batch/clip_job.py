@@ -10,10 +10,10 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from napari_amodal.batch.outcome import Outcome, Status
 from napari_amodal.engine import Overrides, recorded_settings, run
 from napari_amodal.errors import CallError, Cancelled, InputError
 from napari_amodal.export import annotation_of, export
@@ -92,38 +92,6 @@ class ClipJob:
     @property
     def target(self) -> Path:
         return self.out / self.name
-
-
-class Status(StrEnum):
-    DONE = "done"
-    SKIPPED = "skipped"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a clip ended.
-
-    Attributes
-    ----------
-    clip : str
-    status : Status
-    frames : int
-        0 where it was not run.
-    seconds : float
-        Reading and writing included.
-    reason : str
-        Why it failed, in a line; empty otherwise.
-    trace : str
-        The traceback of an error that nobody foresaw.
-    """
-
-    clip: str
-    status: Status
-    frames: int = 0
-    seconds: float = 0.0
-    reason: str = ""
-    trace: str = ""
 
 
 def is_done(job: ClipJob) -> bool:

@@ -13,7 +13,8 @@ from importlib.util import find_spec
 from typing import Any
 from uuid import uuid4
 
-from napari_amodal.batch.clip_job import ClipJob, Outcome, Status, complete_clip
+from napari_amodal.batch.clip_job import ClipJob, complete_clip
+from napari_amodal.batch.outcome import Outcome, Status
 from napari_amodal.errors import CallError, Cancelled
 from napari_amodal.workers import IsCancelled
 

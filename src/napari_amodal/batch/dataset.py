@@ -26,6 +26,11 @@ class Plan:
     jobs: tuple[ClipJob, ...]
     done: tuple[str, ...]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All clips of the set, the done ones first."""
+        return (*self.done, *(job.name for job in self.jobs))
+
 
 def find_clips(dataset: Path) -> tuple[Path, ...]:
     """The clip folders of a set, in natural order of their names; or the one clip that it is.

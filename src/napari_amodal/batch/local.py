@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 
-from napari_amodal.batch.clip_job import ClipJob, Method, Outcome, Status, complete_clip
+from napari_amodal.batch.clip_job import ClipJob, Method, complete_clip
+from napari_amodal.batch.outcome import Outcome, Status
 from napari_amodal.workers import IsCancelled, over_processes, usable_cores
 
 _VISIBLE_CARDS = "CUDA_VISIBLE_DEVICES"

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_amodal.cli.console import JOB_FAILED, STOPPED, note, reporting, stop_on_interrupt
+from napari_amodal.cli.outcomes import Lines, skipped, tell_end
 from napari_amodal.cli.run import Visible
 from napari_amodal.errors import CallError, Cancelled
 
 if TYPE_CHECKING:
-    from napari_amodal.batch.clip_job import Method, Outcome
+    from napari_amodal.batch.clip_job import Method
     from napari_amodal.batch.dataset import Plan
+    from napari_amodal.batch.outcome import Outcome
     from napari_amodal.workers import IsCancelled
 
 #: One line of JSON a clip, added to as clips end; in the folder of the batch.
@@ -82,8 +84,8 @@ def batch(
         raise CallError("--workers is for this machine: a --scheduler has its own workers")
     method = _method(engine, visible, device, changes or [])
     plan = plan_batch(dataset, out, method, overwrite=overwrite)
-    outcomes = _skipped(plan)
-    show = (lambda _: None) if as_json else _Lines(plan)
+    outcomes = skipped(plan.done)
+    show = (lambda _: None) if as_json else Lines(plan.names)
     for outcome in outcomes:
         show(outcome)
     if plan.jobs:
@@ -99,7 +101,7 @@ def batch(
                 left = len(plan.done) + len(plan.jobs) - len(outcomes)
                 note(f"stopped with {left} clips to go; the same call goes on from here")
                 raise typer.Exit(STOPPED) from None
-    _tell_end(outcomes, as_json=as_json)
+    tell_end(outcomes, as_json=as_json)
     if any(outcome.reason for outcome in outcomes):
         raise typer.Exit(JOB_FAILED)
 
@@ -112,12 +114,6 @@ def _method(engine: str, visible: Visible, device: str | None, changes: list[str
     chosen = find_engine(engine)
     settings = parse_overrides(chosen, (*on_device(chosen, device), *changes))
     return Method(engine, settings, given=visible is Visible.GIVEN)
-
-
-def _skipped(plan: Plan) -> list[Outcome]:
-    from napari_amodal.batch.clip_job import Outcome, Status
-
-    return [Outcome(name, Status.SKIPPED) for name in plan.done]
 
 
 def _completed(
@@ -150,41 +146,3 @@ def _check_ready(plan: Plan, method: Method) -> None:
     if found:
         told = "; ".join(lack.told for lack in found)
         raise CallError(f"the engine {method.engine!r} cannot run here: {told}")
-
-
-class _Lines:
-    """Prints one line a clip."""
-
-    def __init__(self, plan: Plan) -> None:
-        names = [*plan.done, *(job.name for job in plan.jobs)]
-        self._width = max(map(len, names))
-        self._total = len(names)
-        self._count = 0
-
-    def __call__(self, outcome: Outcome) -> None:
-        self._count += 1
-        place = f"{self._count:>{len(str(self._total))}}/{self._total}"
-        typer.echo(f"{place} {outcome.clip:<{self._width}} {outcome.status:<7} {_told(outcome)}")
-
-
-def _told(outcome: Outcome) -> str:
-    if outcome.reason:
-        return outcome.reason
-    if not outcome.frames:
-        return "is there already"
-    pace = outcome.frames / outcome.seconds
-    return f"{outcome.frames} frames in {outcome.seconds:.1f} s, {pace:.1f} a second"
-
-
-def _tell_end(outcomes: list[Outcome], *, as_json: bool) -> None:
-    from napari_amodal.batch.clip_job import Status
-
-    count = {status: sum(one.status is status for one in outcomes) for status in Status}
-    if as_json:
-        clips = [{k: v for k, v in asdict(one).items() if k != "trace"} for one in outcomes]
-        typer.echo(json.dumps({"clips": clips, **{str(s): n for s, n in count.items()}}, indent=2))
-    else:
-        typer.echo(", ".join(f"{number} {status}" for status, number in count.items()))
-    for one in outcomes:
-        if one.reason:
-            note(f"failed: {one.clip}: {one.reason}")

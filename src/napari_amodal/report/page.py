@@ -122,7 +122,7 @@ def _tile_values(figure: Figure, spreads: Sequence[Spread]) -> str:
     lines = []
     for at, spread in enumerate(spreads):
         error = figure.of(spread.error)
-        tail = "" if error is None else f"<small>, error {error:.3f}</small>"
+        tail = "" if error is None else f" <small>(error {error:.3f})</small>"
         kind = f" run-name-{at}" if len(spreads) > 1 else ""
         lines.append(f'<div class="value{kind}">{written(figure, spread)}{tail}</div>')
     if len(spreads) == 2:
@@ -185,7 +185,9 @@ def _anchor(clip: str) -> str:
 
 
 def _table(runs: Sequence[Run]) -> Iterator[str]:
-    heads = "".join(f'<th data-sort="number">{figure.name}</th>' for figure in FIGURES)
+    whole = [set_scores(run.clips).over_hypotheses for run in runs]
+    shown = [f for f in FIGURES if any(f.of(spread.mean) is not None for spread in whole)]
+    heads = "".join(f'<th data-sort="number">{figure.name}</th>' for figure in shown)
     yield (
         '<h2>Clips</h2><div class="card scroll"><table><thead><tr><th data-sort="text">clip</th>'
         f'<th data-sort="number">frames</th>{heads}</tr></thead><tbody>\n'
@@ -196,18 +198,18 @@ def _table(runs: Sequence[Run]) -> Iterator[str]:
         frames = len(found.occlusion)
         yield (
             f'<tr><td data-value="{escape(name)}"><a href="#{_anchor(name)}">{escape(name)}</a>'
-            f'</td><td data-value="{frames}">{frames or "&ndash;"}</td>{_cells(spreads)}</tr>\n'
+            f'</td><td data-value="{frames}">{frames or "&ndash;"}</td>'
+            f"{_cells(shown, spreads)}</tr>\n"
         )
-    whole = [set_scores(run.clips).over_hypotheses for run in runs]
     yield (
-        f'</tbody><tfoot><tr class="mean"><td>mean</td><td></td>{_cells(whole)}</tr></tfoot>'
+        f'</tbody><tfoot><tr class="mean"><td>mean</td><td></td>{_cells(shown, whole)}</tr></tfoot>'
         "</table></div>\n"
     )
 
 
-def _cells(spreads: Sequence[Spread | None]) -> str:
+def _cells(figures: Sequence[Figure], spreads: Sequence[Spread | None]) -> str:
     cells = []
-    for figure in FIGURES:
+    for figure in figures:
         first = figure.of(spreads[0].mean) if spreads[0] else None
         shown = [
             f'<span class="run-name-{at}">{written(figure, spread)}</span>'
