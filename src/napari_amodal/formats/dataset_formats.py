@@ -25,6 +25,9 @@ from napari_amodal.formats.tiff_labels import TiffTarget, label_files, open_tiff
 #: The file of a dataset in JSON, in the folder that is written.
 ANNOTATIONS = "annotations.json"
 
+#: The folder of its frames; not ``frames/``, by which a clip folder of TABE-51 is known.
+IMAGES = "images"
+
 
 class DatasetFormat(StrEnum):
     """A format of datasets, by the name that the command knows it by."""
@@ -103,12 +106,12 @@ def recognise(path: Path) -> DatasetFormat | None:
         return DatasetFormat.TIFF if path.suffix.lower() in (".tif", ".tiff") else None
     if not path.is_dir():
         return None
+    if (path / ANNOTATIONS).is_file():
+        return _kind_of_json(path / ANNOTATIONS)
     if is_tabe51(path):
         return DatasetFormat.TABE51
     if is_davis(path):
         return DatasetFormat.DAVIS
-    if (path / ANNOTATIONS).is_file():
-        return _kind_of_json(path / ANNOTATIONS)
     if (path / "data.yaml").is_file() and (path / "labels").is_dir():
         return DatasetFormat.YOLO
     if any(is_tabe51(inner) for inner in path.iterdir()):
@@ -200,14 +203,14 @@ def target_of(fmt: DatasetFormat, kind: MaskKind, *, with_frames: bool) -> Targe
     """What writes a format."""
     match fmt:
         case DatasetFormat.COCO:
-            return _JsonTarget(coco.coco_parts, coco.LISTS, "images", with_frames)
+            return _JsonTarget(coco.coco_parts, coco.LISTS, with_frames)
         case DatasetFormat.COCOA:
-            return _JsonTarget(cocoa.cocoa_parts, cocoa.LISTS, "images", with_frames)
+            return _JsonTarget(cocoa.cocoa_parts, cocoa.LISTS, with_frames)
         case DatasetFormat.TAO_AMODAL:
             parts = tao_amodal.tao_amodal_parts
-            return _JsonTarget(parts, tao_amodal.LISTS, "frames", with_frames)
+            return _JsonTarget(parts, tao_amodal.LISTS, with_frames)
         case DatasetFormat.BURST:
-            return _JsonTarget(partial(burst.burst_parts, kind), burst.LISTS, "frames", with_frames)
+            return _JsonTarget(partial(burst.burst_parts, kind), burst.LISTS, with_frames)
         case DatasetFormat.YOLO:
             return _YoloTarget(yolo.YoloTarget(kind, with_frames))
         case DatasetFormat.DAVIS:
@@ -238,12 +241,11 @@ class _JsonTarget:
 
     parts: Callable[[DatasetClip], Fragment]
     lists: tuple[str, ...]
-    frames: str
     with_frames: bool
 
     def write(self, folder: Path, clip: DatasetClip) -> Fragment:
         if self.with_frames:
-            put_frames(clip, folder / self.frames)
+            put_frames(clip, folder / IMAGES)
         return self.parts(clip)
 
     @contextmanager

@@ -181,11 +181,10 @@ class DavisTarget:
             )
         masks = folder / MASKS / RESOLUTION / clip.folder_name
         masks.mkdir(parents=True)
-        for frame in range(len(clip)):
-            stacks = [(found.number, found.masks(self.kind)) for found in clip.objects]
-            if any(frame in masks_of for _, masks_of in stacks):
-                labels = joined_labels(clip, self.kind, frame).astype(np.uint8)
-                write_palette(masks / f"{frame:05d}.png", labels)
+        known = {frame for found in clip.objects for frame in found.masks(self.kind)}
+        for frame in sorted(known) or [0]:  # a clip without an object is a clip, too
+            labels = joined_labels(clip, self.kind, frame).astype(np.uint8)
+            write_palette(masks / f"{frame:05d}.png", labels)
         if self.with_frames:
             put_numbered_frames(clip, folder / FRAMES / RESOLUTION / clip.folder_name)
 

@@ -115,9 +115,8 @@ def _values(image: Image.Image, path: Path) -> NDArray[Any]:
 def _palette_values(image: Image.Image, path: Path) -> NDArray[Any]:
     indices = np.asarray(image)
     palette = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-    used = np.unique(indices)
-    colours = palette[used[used < len(palette)]]
-    if (colours == colours[:, :1]).all():  # the palette only packs a grey image
+    # All of its colours: some of those of DAVIS are greys (7, 56, 63, ...).
+    if (palette == palette[:, :1]).all():  # the palette only packs a grey image
         return _grey_values(np.asarray(image.convert("L")), path)
     return np.where(indices == _VOID, 1 if _only(indices, _VOID) else 0, indices)
 

@@ -84,15 +84,20 @@ class _LabelStack:
         try:
             with tifffile.TiffFile(path) as file:
                 series = file.series[0]
-                self.shape = series.shape if len(series.shape) != 2 else (1, *series.shape)
-                dtype, axes = series.dtype, series.axes
+                page: Any = series.keyframe
+                size = page.imagelength, page.imagewidth
+                # Axes of one page or pixel are there, too: tifffile would drop them.
+                sizes, axes = series.get_shape(False), series.get_axes(False)
+                dtype, samples = series.dtype, page.samplesperpixel
         except Exception as error:  # broken files make tifffile raise almost anything
             raise InputError(f"{path} cannot be read as TIFF: {error}") from error
-        if len(self.shape) != 3 or axes[-2:] != "YX" or dtype.kind not in "bui":
+        counts = [n for n, axis in zip(sizes, axes, strict=True) if axis not in "YXS" and n > 1]
+        if len(counts) > 1 or samples != 1 or dtype.kind not in "bui":
             raise InputError(
-                f"{path} has the axes {axes} of sizes {self.shape} and values of type {dtype}: "
+                f"{path} has the axes {axes} of sizes {sizes} and values of type {dtype}: "
                 "labels are whole numbers, one page a frame"
             )
+        self.shape = (counts[0] if counts else 1, *size)
         checked_size(self.shape[1], self.shape[2], str(path))
         if self.shape[0] > MOST_FRAMES:
             raise InputError(f"{path} has {self.shape[0]} pages")
@@ -107,7 +112,8 @@ class _LabelStack:
                 series: Any = file.series[0]
                 if len(series.pages) == 1 and self.shape[0] > 1:
                     # One page for all, as tifffile and ImageJ write stacks that are not compressed.
-                    return np.array(series.asarray(out="memmap")[frame])
+                    pages = series.asarray(out="memmap").reshape(self.shape)
+                    return np.array(pages[frame])
                 page = np.asarray(series.pages[frame].asarray())
         except Exception as error:  # broken files make tifffile raise almost anything
             raise InputError(f"page {frame} of {self._path} cannot be read: {error}") from error
@@ -215,14 +221,27 @@ class TiffTarget:
 
 def _write(path: Path, clip: DatasetClip, kind: MaskKind, dtype: np.dtype[Any], ome: bool) -> None:
     pages = (joined_labels(clip, kind, frame).astype(dtype) for frame in range(len(clip)))
-    # ImageJ reads stacks that are not compressed only; OME's readers take zlib.
-    how: dict[str, Any] = {"ome": True, "compression": "zlib"} if ome else {"imagej": True}
+    count, size = len(clip), (clip.height, clip.width)
+    if ome:
+        tifffile.imwrite(
+            path,
+            pages,
+            shape=(count, *size),
+            dtype=dtype,
+            photometric="minisblack",
+            compression="zlib",
+            ome=True,
+            metadata={"axes": "TYX"},
+        )
+        return
+    # ImageJ reads stacks that are not compressed only. All its axes are named, as tifffile would
+    # take a width of 1 for samples.
     tifffile.imwrite(
         path,
-        pages,
-        shape=(len(clip), clip.height, clip.width),
+        (page[..., np.newaxis] for page in pages),
+        shape=(count, 1, 1, *size, 1),
         dtype=dtype,
         photometric="minisblack",
-        metadata={"axes": "TYX"},
-        **how,
+        imagej=True,
+        metadata={"axes": "TZCYXS"},
     )
