@@ -31,7 +31,7 @@ PAIRS = list(itertools.product(READABLE, READABLE))
 
 
 @given(found=made.datasets, pair=st.sampled_from(PAIRS), kind=st.sampled_from(MaskKind))
-@settings(deadline=None, max_examples=250, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 def test_a_dataset_keeps_what_the_table_says(
     found: tuple[DatasetClip, ...], pair: tuple[DatasetFormat, DatasetFormat], kind: MaskKind
 ) -> None:

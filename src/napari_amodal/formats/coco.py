@@ -115,7 +115,8 @@ class _CocoReader:
         frames = clip_frames(name, records, repr(name))
         objects = track_objects(records, self.index, frames.name)
         for annotation in records.annotations:
-            _add(objects, annotation, frames, self.index)
+            track = track_of(objects, annotation, self.index, name, listed=bool(records.tracks))
+            _add(track, annotation, frames)
         return DatasetClip(
             name,
             frames.height,
@@ -186,25 +187,30 @@ def category_name(record: Record, index: CocoIndex, what: str) -> str:
 
 
 def track_of(
-    objects: dict[int, TrackRecord], annotation: Record, index: CocoIndex, name: str
+    objects: dict[int, TrackRecord],
+    annotation: Record,
+    index: CocoIndex,
+    name: str,
+    *,
+    listed: bool,
 ) -> TrackRecord:
-    """The object of an annotation; one that no track is named for is an object of its own."""
+    """The object of an annotation; one that names no track is an object of its own.
+
+    `listed` says whether the clip's tracks are listed, so that no other ones may come up.
+    """
     key = annotation.get("track_id", annotation.get("instance_id"))
     if key is None:
         key = -1 - len(objects)
     key = checked_id(key, f"{name!r}, track_id")
     if key not in objects:
-        if any(track.number == len(objects) + 1 for track in objects.values()):
+        if listed:
             raise InputError(f"{name!r} has an annotation of track_id {key}, which is not listed")
         category = category_name(annotation, index, f"{name!r}, an annotation")
         objects[key] = TrackRecord(len(objects) + 1, category)
     return objects[key]
 
 
-def _add(
-    objects: dict[int, TrackRecord], annotation: Record, frames: ClipFrames, index: CocoIndex
-) -> None:
-    track = track_of(objects, annotation, index, frames.name)
+def _add(track: TrackRecord, annotation: Record, frames: ClipFrames) -> None:
     if annotation.get("image_id") is None:
         _add_whole_video(track, annotation, frames)
         return

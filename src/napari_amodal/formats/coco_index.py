@@ -140,7 +140,7 @@ def _fill(base: sqlite3.Connection, path: Path) -> None:
         except UnicodeEncodeError as error:
             raise InputError(f"{what} holds text that is none: correct it") from error
     if "images" not in counts and "videos" not in counts:
-        raise InputError(f"{shown(path)} has no list of images or videos: it is no dataset")
+        raise InputError(f"{shown(path)} lists no images and no videos: it is no dataset")
 
 
 def _insert(base: sqlite3.Connection, item: JsonItem, what: str) -> None:

@@ -62,7 +62,8 @@ class _TaoReader:
         for annotation in records.annotations:
             if annotation.get("image_id") is None:
                 raise InputError(f"{name!r} has an annotation without image_id")
-            _add(track_of(objects, annotation, self.index, name), annotation, frames)
+            track = track_of(objects, annotation, self.index, name, listed=bool(records.tracks))
+            _add(track, annotation, frames)
         found = tuple(
             ClipObject(
                 track.number,
