@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_amodal.boxes import Box
 from napari_amodal.clip import Frame
 from napari_amodal.masks import Mask
 
@@ -17,6 +18,12 @@ Floats = NDArray[np.float32]
 
 #: From this opacity on a pixel's colour counts as the occluder's own.
 _OWN_FROM = 0.98
+
+#: Less softness than this, in pixels, changes no pixel's opacity in 8 bits.
+_SHARP_BELOW = 0.25
+
+#: Below this scale a warp alone would skip pixels.
+_ALIASES_BELOW = 0.7
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ def soft_alpha(mask: Mask, softness: float) -> Floats:
     A straight edge keeps its place: exactly the mask's pixels are above one half there.
     """
     hard = mask.astype(np.float32)
-    if softness <= 0:
+    if softness < _SHARP_BELOW:
         return hard
     return np.asarray(cv2.GaussianBlur(hard, (0, 0), softness / 2), np.float32)
 
@@ -67,32 +74,42 @@ def cut_out(frame: Frame, alpha: Floats, plate: Frame | None = None) -> Cutout:
     return Cutout(alpha, picture * share)
 
 
-def placed(
-    cutout: Cutout, scale: float, move: tuple[float, float], size: tuple[int, int]
-) -> Cutout:
-    """A cut-out in a frame of another size.
+@dataclass(frozen=True)
+class Place:
+    """Where a part of an occluder's frame goes.
 
-    Parameters
+    Attributes
     ----------
-    cutout : Cutout
+    part : Box
+        The part, in its own frame.
+    whole : tuple of int
+        ``(height, width)`` of its own frame.
     scale : float
         About the middle of its own frame.
     move : tuple of float
         ``(y, x)``: where the middle of its frame goes, from the middle of the new frame, in pixels.
-    size : tuple of int
-        ``(height, width)`` of the new frame.
     """
-    height, width = cutout.alpha.shape
-    if scale == 1 and move == (0.0, 0.0) and size == (height, width):
-        return cutout
+
+    part: Box
+    whole: tuple[int, int]
+    scale: float
+    move: tuple[float, float]
+
+    def offset(self, axis: int, size: int) -> float:
+        """The place of the part's first pixel in a new frame of `size` pixels on an axis."""
+        start = (self.part.y0, self.part.x0)[axis]
+        from_middle = start - (self.whole[axis] - 1) / 2
+        return (size - 1) / 2 + self.move[axis] + self.scale * from_middle
+
+
+def placed(cutout: Cutout, place: Place, size: tuple[int, int]) -> Cutout:
+    """A cut-out of a part as it lies in a new frame of ``(height, width)`` `size`."""
+    scale = place.scale
     matrix = np.array(
-        [
-            [scale, 0, (size[1] - 1) / 2 + move[1] - scale * (width - 1) / 2],
-            [0, scale, (size[0] - 1) / 2 + move[0] - scale * (height - 1) / 2],
-        ]
+        [[scale, 0, place.offset(1, size[1])], [0, scale, place.offset(0, size[0])]], np.float64
     )
     layers: Any = np.dstack([cutout.color, cutout.alpha])
-    if scale < 0.7:  # a warp alone would skip pixels
+    if scale < _ALIASES_BELOW:
         layers = cv2.GaussianBlur(layers, (0, 0), 0.4 / scale)
     warped = cv2.warpAffine(layers, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR)
     alpha = np.asarray(np.clip(warped[..., 3], 0, 1), np.float32)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil
 
 import numpy as np
 
 from napari_amodal.boxes import box_of
 from napari_amodal.clip import Clip, Frame, lazy_frames
 from napari_amodal.compose.course import Course, Timing
-from napari_amodal.compose.cutout import Cutout, Floats, cut_out, placed, soft_alpha
+from napari_amodal.compose.cutout import Cutout, Floats, Place, cut_out, placed, soft_alpha
 from napari_amodal.draft.leaving import frames_leaving
 from napari_amodal.errors import InputError
 from napari_amodal.levels import FrameOcclusion, occlusion_of
@@ -201,12 +202,21 @@ def _cutout_at(occluder: Occluder, frame: int, size: tuple[int, int]) -> Cutout 
         return None
     source = footage.taken[at]
     mask = footage.masks[source]
-    if not mask.any():
+    box = box_of(mask)
+    if box is None:
         return None
-    alpha = soft_alpha(mask, occluder.softness)
-    cutout = cut_out(footage.clip.frame(source), alpha, footage.background(source))
-    y, x = occluder.position.at(frame)
-    return placed(cutout, float(occluder.scale.at(frame)[0]), (float(y), float(x)), size)
+    # The edge fades to nothing within twice the softness.
+    part = box.padded(ceil(2 * occluder.softness) + 2).clipped(*mask.shape)
+    assert part is not None
+    plate = footage.background(source)
+    cutout = cut_out(
+        footage.clip.frame(source)[part.slices],
+        soft_alpha(mask, occluder.softness)[part.slices],
+        None if plate is None else plate[part.slices],
+    )
+    y, x = (float(value) for value in occluder.position.at(frame))
+    place = Place(part, (mask.shape[0], mask.shape[1]), float(occluder.scale.at(frame)[0]), (y, x))
+    return placed(cutout, place, size)
 
 
 def _placed_at_meeting(target: Footage, occluder: Occluder) -> Occluder:
