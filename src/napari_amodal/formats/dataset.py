@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 from napari_amodal.boxes import Box
 from napari_amodal.errors import InputError
 from napari_amodal.levels import FrameOcclusion, OcclusionLevel, level_of
-from napari_amodal.masks import Mask
+from napari_amodal.masks import Mask, MaskStack
 
 #: A frame of 8K video has 33 million pixels; a file that declares more than this is not meant.
 MOST_PIXELS = 100_000_000
@@ -138,6 +138,24 @@ class Dataset:
 
     names: tuple[str, ...]
     read: Callable[[int], DatasetClip]
+
+
+class StackMasks(Mapping[int, Mask]):
+    """The masks of a stack by frame index."""
+
+    def __init__(self, stack: MaskStack) -> None:
+        self._stack = stack
+
+    def __getitem__(self, frame: int) -> Mask:
+        if not 0 <= frame < len(self._stack):
+            raise KeyError(frame)
+        return self._stack[frame]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self._stack)))
+
+    def __len__(self) -> int:
+        return len(self._stack)
 
 
 def checked_name(name: object, what: str) -> str:

@@ -32,6 +32,7 @@ from napari_amodal.formats.dataset import (
 from napari_amodal.formats.davis import joined_labels
 from napari_amodal.formats.frame_files import frames_in
 from napari_amodal.formats.images import natural_key
+from napari_amodal.formats.tiff import check_pages
 from napari_amodal.masks import Mask
 
 _FILE = re.compile(r"(.+?)(?:_(visible|amodal))?(?:\.ome)?\.tiff?", re.IGNORECASE)
@@ -81,6 +82,7 @@ class _LabelStack:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        check_pages(path)
         try:
             with tifffile.TiffFile(path) as file:
                 series = file.series[0]
