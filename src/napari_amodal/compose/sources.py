@@ -79,6 +79,9 @@ class _MaskFiles(Mapping[int, Mask]):
         labels = read_labels(self._files[frame], self._size)
         return np.asarray(labels != 0 if self._label is None else labels == self._label)
 
+    def __contains__(self, frame: object) -> bool:
+        return isinstance(frame, int) and 0 <= frame < len(self)  # Mapping's own would read it
+
     def __iter__(self) -> Iterator[int]:
         return iter(range(len(self._files)))
 
@@ -107,6 +110,9 @@ class _MaskPages(Mapping[int, Mask]):
             raise KeyError(frame)
         labels = np.asarray(tifffile.imread(self._path, key=frame, series=0))
         return np.asarray(labels != 0 if self._label is None else labels == self._label)
+
+    def __contains__(self, frame: object) -> bool:
+        return isinstance(frame, int) and 0 <= frame < len(self)
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(len(self)))

@@ -122,7 +122,7 @@ def _tile_values(figure: Figure, spreads: Sequence[Spread]) -> str:
     lines = []
     for at, spread in enumerate(spreads):
         error = figure.of(spread.error)
-        tail = "" if error is None else f" <small>(error {error:.3f})</small>"
+        tail = "" if error is None else f'<div class="error">standard error {error:.3f}</div>'
         kind = f" run-name-{at}" if len(spreads) > 1 else ""
         lines.append(f'<div class="value{kind}">{written(figure, spread)}{tail}</div>')
     if len(spreads) == 2:
@@ -254,7 +254,10 @@ def _clip(runs: Sequence[Run], name: str, marked: Sequence[int]) -> str:
         Curve(clip.amodal, [hypothesis.amodal for hypothesis in clip.hypotheses]) for clip in clips
     ]
     told = " &nbsp; ".join(
-        f"{figure.name} " + " / ".join(written(figure, clip.spread) for clip in clips)
+        '<span class="pair">'
+        + f"{figure.name} "
+        + " / ".join(written(figure, clip.spread) for clip in clips)
+        + "</span>"
         for figure in FIGURES
         if any(figure.of(clip.spread.mean) is not None for clip in clips)
     )
