@@ -12,8 +12,10 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
 from napari_amodal.batch.outcome import Status
+from napari_amodal.cli import app
 from napari_amodal.clip import clip_from_array
 from napari_amodal.compose.clip_job import ComposeJob, compose_clip, is_composed
 from napari_amodal.compose.course import Course, Timing
@@ -335,3 +337,18 @@ def test_what_is_wrong_is_told(sources: Path, before: str, after: str, told: str
 def test_a_wrong_description_is_refused(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
         described(tmp_path, text)
+
+
+def test_the_command_composes_skips_and_names_what_failed(sources: Path) -> None:
+    text = DESCRIPTION + '[[clip]]\nname = "bad"\n[clip.object]\nsource = "nowhere"\n'
+    (sources / "set.toml").write_text(text)
+    arguments = ["compose", str(sources / "set.toml"), "--out", str(sources / "out")]
+    first = CliRunner().invoke(app, [*arguments, "--only", "one"])
+    assert first.exit_code == 0, first.output
+    assert "1 done, 0 skipped, 0 failed" in first.stdout
+    whole = CliRunner().invoke(app, [*arguments, "--workers", "1"])
+    assert whole.exit_code == 1
+    assert "3 done, 1 skipped, 1 failed" in whole.stdout
+    assert "failed: bad: there is no file or folder" in whole.stderr
+    wrong = CliRunner().invoke(app, [*arguments, "--only", "nobody"])
+    assert wrong.exit_code == 2
