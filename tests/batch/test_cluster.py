@@ -17,6 +17,8 @@ from batch_calls import CLIPS, Paced, is_complete
 
 pytest.importorskip("distributed")
 
+_ADDRESS = re.compile(r"tcp://[^\"]+")
+
 
 class Cluster:
     """A scheduler and its workers."""
@@ -26,10 +28,9 @@ class Cluster:
         self._processes: list[subprocess.Popen[bytes]] = []
         file = folder / "scheduler.json"
         self._start("scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
-        wait_until(file.exists)
-        found = re.search(r"tcp://[^\"]+", file.read_text())
-        assert found is not None
-        self.address = found[0]
+        # The file is there a moment before its text is.
+        wait_until(lambda: file.exists() and _ADDRESS.search(file.read_text()))
+        self.address = _ADDRESS.findall(file.read_text())[0]
 
     def _start(self, what: str, *arguments: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
