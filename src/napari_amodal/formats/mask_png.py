@@ -146,7 +146,8 @@ def _grey_values(grey: NDArray[np.uint8], path: Path) -> NDArray[Any]:
     if used[-1] < LABELS_BELOW:
         return grey
     if len(used) <= 2 and (used[0] == 0 or len(used) == 1):
-        return (grey != 0).astype(np.uint8)
+        inside: Mask = grey != 0
+        return inside.astype(np.uint8)
     raise InputError(
         f"{shown(path)} holds the grey values {_listed(used)}: a mask is 0 and 255, or labels "
         f"below {LABELS_BELOW}; set every pixel to 0 or 255"
