@@ -124,8 +124,18 @@ def run(
         )
         for object_id, query in queries.items()
     }
-    recorded = {engine.stages[kind]: asdict(values) for kind, values in used.items()}
-    return Completion(engine, recorded, visible is None, objects)
+    return Completion(engine, _recorded(engine, used), visible is None, objects)
+
+
+def recorded_settings(
+    engine: Engine, settings: Overrides, *, tracked: bool
+) -> dict[str, dict[str, Any]]:
+    """Every setting of every stage as a run with these would record it (`Completion.settings`)."""
+    return _recorded(engine, _settings_of(engine, settings, tracked=tracked))
+
+
+def _recorded(engine: Engine, used: Mapping[StageKind, Any]) -> dict[str, dict[str, Any]]:
+    return {engine.stages[kind]: asdict(values) for kind, values in used.items()}
 
 
 def check_queries(clip: Clip, queries: Mapping[int, Query]) -> None:
@@ -221,7 +231,11 @@ def _values(engine: Engine, stage: str, overrides: Overrides) -> dict[str, Any]:
 
 
 def lacks(
-    engine: Engine, settings: Overrides | None = None, clip: Clip | None = None
+    engine: Engine,
+    settings: Overrides | None = None,
+    clip: Clip | None = None,
+    *,
+    tracked: bool = True,
 ) -> tuple[Lack, ...]:
     """What an engine still lacks on this machine, each thing once.
 
@@ -232,6 +246,8 @@ def lacks(
         Settings that differ from the engine's.
     clip : Clip, optional
         The clip to work on; without it, weights that only some clips need are named too.
+    tracked : bool
+        False where the visible masks are given, and the tracker is not needed.
 
     Raises
     ------
@@ -240,6 +256,8 @@ def lacks(
     """
     found: dict[Lack, None] = {}
     for kind, name in engine.stages.items():
+        if kind is StageKind.TRACKER and not tracked:
+            continue
         found |= dict.fromkeys(stage_lacks(kind, name, _values(engine, name, settings or {}), clip))
     return tuple(sorted(found, key=lambda lack: bool(lack.weight)))  # packages come first
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_amodal.levels import OcclusionLevel
-from napari_amodal.masks import MaskStack, iou
+from napari_amodal.masks import Mask, MaskStack, iou
 
 
 @dataclass(frozen=True)
@@ -64,19 +64,50 @@ def amodal_scores(
             f"predicted {predicted.shape}, true {truth.shape}, visible {visible.shape} masks and "
             f"{len(levels)} levels do not go together"
         )
-    whole, occluded, gone, hidden = [], [], [], []
-    for frame, level in enumerate(levels):
-        guess, true, seen = predicted[frame], truth[frame], visible[frame]
-        score = iou(guess, true)
-        whole.append(score)
-        if level is not OcclusionLevel.NO_OCCLUSION:
-            occluded.append(score)
-        if not seen.any():
-            gone.append(score)
-        true_hidden = true & ~seen
-        if true_hidden.any():
-            hidden.append(iou(guess ^ seen, true_hidden))
-    return AmodalScores(float(np.mean(whole)), _mean(occluded), _mean(gone), _mean(hidden))
+    frames = [
+        frame_score(predicted[frame], truth[frame], visible[frame]) for frame in range(len(levels))
+    ]
+    return scores_over(frames, levels)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameScore:
+    """What one frame adds to the figures of a clip.
+
+    Attributes
+    ----------
+    amodal : float
+        IoU of the amodal masks.
+    hidden : float or None
+        IoU of the hidden part; None where nothing is hidden.
+    unseen : bool
+        Whether nothing of the object is visible.
+    """
+
+    amodal: float
+    hidden: float | None
+    unseen: bool
+
+
+def frame_score(predicted: Mask, truth: Mask, visible: Mask) -> FrameScore:
+    """Score one frame: predicted amodal, true amodal and true visible mask, bool ``(H, W)``."""
+    hidden = truth & ~visible
+    return FrameScore(
+        iou(predicted, truth),
+        iou(predicted ^ visible, hidden) if hidden.any() else None,
+        not visible.any(),
+    )
+
+
+def scores_over(frames: Sequence[FrameScore], levels: Sequence[OcclusionLevel]) -> AmodalScores:
+    """The figures of a clip from those of its frames."""
+    pairs = list(zip(frames, levels, strict=True))
+    return AmodalScores(
+        float(np.mean([frame.amodal for frame in frames])),
+        _mean([f.amodal for f, level in pairs if level is not OcclusionLevel.NO_OCCLUSION]),
+        _mean([frame.amodal for frame in frames if frame.unseen]),
+        _mean([frame.hidden for frame in frames if frame.hidden is not None]),
+    )
 
 
 def visible_score(

@@ -273,3 +273,27 @@ def test_an_opened_folder_can_be_corrected_and_exported(
     found = read_tabe51(tmp_path / "out" / "given")
     assert (found.amodal[2] == mask(amodal, 2)).all()
     assert found.provenance is not None and found.provenance["frames"][2]["amodal"] == "edited"
+
+
+def test_a_coco_file_is_saved_and_opened_again(
+    viewer: Viewer, folder: Path, tmp_path: Path, said: Said
+) -> None:
+    _, amodal, visible = viewer.open(folder, plugin=PLUGIN)
+    viewer.layers.selection = {amodal, visible}
+    path = folder.parent / "given.json"
+    assert viewer.layers.save(path, selected=True, plugin=PLUGIN) == [str(path)]
+    masks = [[mask(layer, frame) for frame in range(8)] for layer in (amodal, visible)]
+    viewer.layers.clear()
+    image, *labels = viewer.open(path, plugin=PLUGIN)
+    assert image.rgb and image.data.shape == (8, 48, 64, 3)
+    assert [layer.name for layer in labels] == ["amodal [1]", "visible [1]"]
+    for layer, before in zip(labels, masks, strict=True):
+        assert all((mask(layer, frame) == before[frame]).all() for frame in range(8))
+    viewer.layers.save(tmp_path / "again", plugin=PLUGIN)
+    found = read_tabe51(tmp_path / "again")
+    assert all((found.amodal[frame] == masks[0][frame]).all() for frame in range(8))
+    assert found.occlusion is not None and found.occlusion[7].level.name == "NONE"
+    (folder / "frames" / "00003.jpg").unlink()
+    with pytest.raises(InputError):
+        viewer.open(path, plugin=PLUGIN)
+    assert "00003.jpg is missing" in said()[-1]

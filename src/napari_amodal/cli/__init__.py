@@ -7,6 +7,9 @@ from typing import Annotated
 import typer
 
 from napari_amodal import __version__
+from napari_amodal.cli.batch import batch
+from napari_amodal.cli.compose import compose
+from napari_amodal.cli.convert import convert
 from napari_amodal.cli.demo import demo
 from napari_amodal.cli.evaluate import evaluate
 from napari_amodal.cli.info import info
@@ -23,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (run, evaluate, demo, info):
+for _command in (run, batch, evaluate, convert, compose, demo, info):
     app.command()(_command)
 app.add_typer(weights, name="weights")
 

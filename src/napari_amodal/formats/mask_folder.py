@@ -33,6 +33,9 @@ class MaskFolder(Mapping[int, Mask]):
     def __getitem__(self, frame: int) -> Mask:
         return read_mask(self.files[frame], self.size)
 
+    def __contains__(self, frame: object) -> bool:
+        return frame in self.files  # Mapping's own would read the mask
+
     def labels(self, frame: int) -> Labels:
         """The mask with all its objects, int32 ``(H, W)``, for files that hold several."""
         return read_labels(self.files[frame], self.size)

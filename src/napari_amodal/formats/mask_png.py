@@ -115,9 +115,8 @@ def _values(image: Image.Image, path: Path) -> NDArray[Any]:
 def _palette_values(image: Image.Image, path: Path) -> NDArray[Any]:
     indices = np.asarray(image)
     palette = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-    used = np.unique(indices)
-    colours = palette[used[used < len(palette)]]
-    if (colours == colours[:, :1]).all():  # the palette only packs a grey image
+    # All of its colours: some of those of DAVIS are greys (7, 56, 63, ...).
+    if (palette == palette[:, :1]).all():  # the palette only packs a grey image
         return _grey_values(np.asarray(image.convert("L")), path)
     return np.where(indices == _VOID, 1 if _only(indices, _VOID) else 0, indices)
 
@@ -142,11 +141,13 @@ def _grey_of(pixels: NDArray[np.uint8], mode: str, path: Path) -> NDArray[np.uin
 
 
 def _grey_values(grey: NDArray[np.uint8], path: Path) -> NDArray[Any]:
-    used = np.unique(grey)
+    # Four times as quick as np.unique, and so often called that it shows.
+    used = np.flatnonzero(cv2.calcHist([np.ascontiguousarray(grey)], [0], None, [256], [0, 256]))
     if used[-1] < LABELS_BELOW:
         return grey
     if len(used) <= 2 and (used[0] == 0 or len(used) == 1):
-        return np.where(grey != 0, 1, 0)
+        inside: Mask = grey != 0
+        return inside.astype(np.uint8)
     raise InputError(
         f"{shown(path)} holds the grey values {_listed(used)}: a mask is 0 and 255, or labels "
         f"below {LABELS_BELOW}; set every pixel to 0 or 255"

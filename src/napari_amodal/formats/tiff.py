@@ -65,6 +65,7 @@ class TiffStack:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        check_pages(path)
         try:
             self._file = tifffile.TiffFile(path)
             self._series = self._file.series[0]
@@ -154,6 +155,34 @@ class TiffStack:
         if self._stack.page_axes == "SYX":
             pixels = np.moveaxis(pixels, 0, -1)
         return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] <= 2 else pixels
+
+
+def check_pages(path: Path) -> None:
+    """Raise `InputError` where the pages of a TIFF go round in a circle; tifffile would, too."""
+    with path.open("rb") as file:
+        head = file.read(16)
+        order = {b"II": "<", b"MM": ">"}.get(head[:2])
+        if order is None or len(head) < 8:
+            return  # no TIFF at all, which tifffile says
+        # BigTIFF (43) counts tags in 8 bytes and has 20 bytes a tag, others 2 and 12.
+        big = struct.unpack(order + "H", head[2:4])[0] == 43
+        count, offset, tag = ("Q", "Q", 20) if big else ("H", "I", 12)
+        at = head[8:16] if big else head[4:8]
+        seen: set[int] = set()
+        while len(at) == struct.calcsize(offset):
+            (page,) = struct.unpack(order + offset, at)
+            if page == 0:
+                return
+            if page in seen:
+                raise InputError(f"{path} is broken: its pages go round in a circle; restore it")
+            seen.add(page)
+            try:
+                file.seek(page)
+                (tags,) = struct.unpack(order + count, file.read(struct.calcsize(count)))
+                file.seek(page + struct.calcsize(count) + tags * tag)
+            except (OSError, OverflowError, ValueError, struct.error):
+                return  # it ends early, which is told of another way
+            at = file.read(struct.calcsize(offset))
 
 
 def _check_whole(file: tifffile.TiffFile, path: Path) -> None:

@@ -29,6 +29,26 @@ def get_video_reader(path: Paths) -> Reader | None:
     return read_videos if all(file.is_file() for file in _listed(path)) else None
 
 
+def get_dataset_reader(path: Paths) -> Reader | None:
+    """A reader for a dataset of one clip (COCO, COCOA, BURST, DAVIS), None for another path."""
+    from napari_amodal.formats.dataset_formats import recognise
+    from napari_amodal.widgets.dataset_clip import OPENED
+
+    known = all(recognise(file) in OPENED for file in _listed(path))
+    return read_datasets if known else None
+
+
+def read_datasets(path: Paths) -> list[LayerTuple]:
+    """The frames of each clip, and *amodal* and *visible* Labels layers of each of its objects."""
+    from napari_amodal.widgets.dataset_clip import open_one_clip
+
+    layers: list[LayerTuple] = []
+    for file in _listed(path):
+        clip, objects = _said(open_one_clip, file)
+        layers += [frames_layer(clip), *objects]
+    return layers
+
+
 def read_folders(path: Paths) -> list[LayerTuple]:
     """Frames as an RGB Image layer, and what masks there are as Labels layers.
 

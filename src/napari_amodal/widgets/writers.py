@@ -12,9 +12,11 @@ from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from napari_amodal.clip import Clip
+from napari_amodal.engine import Completion
 from napari_amodal.errors import InputError
 from napari_amodal.export import Annotation, Origin, export
 from napari_amodal.masks import MaskStack
+from napari_amodal.widgets.dataset_clip import write_coco_file
 from napari_amodal.widgets.layer_clip import clip_of
 from napari_amodal.widgets.layer_origin import LayerOrigin, LayerRole, origin_of
 from napari_amodal.widgets.query_layer import painted_labels
@@ -49,11 +51,42 @@ def write_labels(path: str, layers: Sequence[LayerTuple]) -> list[str]:
         raise SaveError(str(error)) from error
 
 
+def write_coco(path: str, layers: Sequence[LayerTuple]) -> list[str]:
+    """Write the masks of each object to one COCO file; the frames stay where they are.
+
+    Raises
+    ------
+    SaveError
+        As `write_labels`, or pycocotools is not installed.
+    """
+    try:
+        annotated = _annotated(Path(path).with_suffix(""), layers)
+        write_coco_file(Path(path), annotated.clip, annotated.annotations)
+    except InputError as error:
+        raise SaveError(str(error)) from error
+    return [path]
+
+
+@dataclass(frozen=True)
+class _Annotated:
+    """What the saved layers hold."""
+
+    clip: Clip
+    annotations: dict[int, Annotation]
+    completion: Completion | None
+
+
 def _write(path: Path, layers: Sequence[LayerTuple]) -> list[str]:
+    found = _annotated(path, layers)
+    written = export(path.parent, found.clip, found.annotations, found.completion)
+    return [str(folder) for folder in written]
+
+
+def _annotated(path: Path, layers: Sequence[LayerTuple]) -> _Annotated:
     for _, settings, kind in layers:
         if kind not in ("image", "labels"):
             raise InputError(
-                f"{settings['name']!r} is a {kind} layer, a TABE-51 folder holds frames and masks: "
+                f"{settings['name']!r} is a {kind} layer, what is saved here is frames and masks: "
                 "select the Image and Labels layers only, and save the selected layers"
             )
     found = [_mask_layer(data, settings) for data, settings, kind in layers if kind == "labels"]
@@ -64,7 +97,7 @@ def _write(path: Path, layers: Sequence[LayerTuple]) -> list[str]:
     completion = completions[0] if completions else None
     if completion is not None and not set(annotations) <= set(completion.objects):
         completion = None
-    return [str(folder) for folder in export(path.parent, clip, annotations, completion)]
+    return _Annotated(clip, annotations, completion)
 
 
 @dataclass(frozen=True)

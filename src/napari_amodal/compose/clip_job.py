@@ -1,0 +1,247 @@
+"""One clip of a description: from its tables to a folder in the TABE-51 layout."""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from napari_amodal import __version__
+from napari_amodal.batch.outcome import Outcome, Status
+from napari_amodal.clip import Clip
+from napari_amodal.compose.course import Course, Timing
+from napari_amodal.compose.description import Described, check_keys
+from napari_amodal.compose.layers import Footage, Occluder, compose
+from napari_amodal.compose.sources import open_masks, own_masks, tracked_masks
+from napari_amodal.errors import CallError, Cancelled, InputError
+from napari_amodal.formats.annos import read_json_object
+from napari_amodal.formats.opening import open_clip
+from napari_amodal.formats.tabe51 import PROVENANCE, is_tabe51, write_tabe51
+from napari_amodal.masks import Mask
+from napari_amodal.progress import Watch
+from napari_amodal.workers import IsCancelled
+
+_SOURCE_KEYS = frozenset({"source", "masks", "label", "track", "track_frame", "engine", "plate"})
+_TIMING_KEYS = frozenset({"fps", "first", "last", "reverse", "pause"})
+_OBJECT_KEYS = (_SOURCE_KEYS - {"plate"}) | _TIMING_KEYS
+_OCCLUDER_KEYS = (
+    _SOURCE_KEYS | _TIMING_KEYS | {"begin", "scale", "position", "depth", "softness", "meet"}
+)
+
+
+@dataclass(frozen=True)
+class ComposeJob:
+    """One clip to compose, into ``out/NAME``."""
+
+    described: Described
+    out: Path
+    overwrite: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.described.name
+
+    @property
+    def target(self) -> Path:
+        return self.out / self.name
+
+
+def is_composed(job: ComposeJob) -> bool:
+    """Whether the job's clip is there, composed of the same.
+
+    Raises
+    ------
+    CallError
+        What is there is something else.
+    """
+    if not job.target.exists():
+        return False
+    file = job.target / PROVENANCE
+    record = read_json_object(file) if is_tabe51(job.target) and file.is_file() else {}
+    if record.get("composed") != job.described.what:
+        raise CallError(
+            f"{job.target} is there and was composed of something else: choose another --out, or "
+            "replace it (--overwrite)"
+        )
+    return True
+
+
+def compose_clip(job: ComposeJob, is_cancelled: IsCancelled) -> Outcome:
+    """Compose one clip and write it; a failure is told in the outcome, not raised.
+
+    Raises
+    ------
+    Cancelled
+        `is_cancelled` said so; nothing was written then.
+    """
+    started = time.monotonic()
+    try:
+        frames = _compose(job, is_cancelled)
+    except Cancelled:
+        raise
+    except (InputError, OSError) as error:
+        return Outcome(job.name, Status.FAILED, 0, time.monotonic() - started, str(error))
+    except Exception as error:  # the others go on
+        told = f"{type(error).__name__}: {error}".splitlines()[0]
+        spent = time.monotonic() - started
+        return Outcome(job.name, Status.FAILED, 0, spent, told, traceback.format_exc())
+    return Outcome(job.name, Status.DONE, frames, time.monotonic() - started)
+
+
+def _compose(job: ComposeJob, is_cancelled: IsCancelled) -> int:
+    described = job.described
+    table = _Table(described.what["object"], described.base, "object")
+    check_keys(table.values, _OBJECT_KEYS, f"clip {job.name!r}, object")
+    target = _footage(table, is_cancelled)
+    occluders = described.what["occluder"]
+    if not isinstance(occluders, list):
+        raise InputError(f"clip {job.name!r}: occluders are [[clip.occluder]] tables")
+    laid = []
+    for at, values in enumerate(occluders):
+        if not isinstance(values, dict):
+            raise InputError(f"clip {job.name!r}: occluders are [[clip.occluder]] tables")
+        table = _Table(values, described.base, f"occluder {at + 1}")
+        check_keys(values, _OCCLUDER_KEYS, f"clip {job.name!r}, occluder {at + 1}")
+        laid.append(_occluder(table, is_cancelled))
+    found = compose(job.name, target, laid)
+    record = {
+        "format": "napari-amodal",
+        "format_version": 1,
+        "software": {"napari-amodal": __version__},
+        "source": target.clip.source.name if target.clip.source else None,
+        "composed": described.what,
+    }
+    write_tabe51(
+        job.target,
+        found.clip,
+        found.visible,
+        found.amodal,
+        found.occlusion,
+        record,
+        overwrite=job.overwrite,
+        on_frame=Watch(None, is_cancelled).step,
+    )
+    return len(found.clip)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table of a description, read key by key."""
+
+    values: Mapping[str, Any]
+    base: Path
+    where: str
+
+    def path(self, key: str) -> Path | None:
+        value = self.values.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise InputError(f"{self.where}: {key} is {value!r}, it is a path")
+        return self.base / Path(value).expanduser()
+
+    def number(self, key: str, default: float | None = None) -> float | None:
+        value = self.values.get(key, default)
+        if value is not None and not _is_number(value):
+            raise InputError(f"{self.where}: {key} is {value!r}, it is a number")
+        return None if value is None else float(value)
+
+    def whole(self, key: str, default: int | None = None) -> int | None:
+        value = self.values.get(key, default)
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise InputError(f"{self.where}: {key} is {value!r}, it is a whole number")
+        return value
+
+    def course(self, key: str, default: Course) -> Course:
+        """One value, or keyframes ``[[frame, value, ...], ...]``."""
+        value = self.values.get(key)
+        if value is None:
+            return default
+        size = len(default.values[0])
+        told = f"{self.where}: {key} is {value!r}; it is "
+        told += "a number" if size == 1 else "[y, x]"
+        told += f", or keyframes [frame, {'value' if size == 1 else 'y, x'}] with rising frames"
+        if _is_number(value) and size == 1:
+            return Course.constant(float(value))
+        if not isinstance(value, list) or not value:
+            raise InputError(told)
+        if all(map(_is_number, value)) and len(value) == size:
+            return Course.constant(*map(float, value))
+        keys = [key if isinstance(key, list) else [] for key in value]
+        if any(len(key) != size + 1 or not all(map(_is_number, key)) for key in keys):
+            raise InputError(told)
+        frames = tuple(float(key[0]) for key in keys)
+        if any(after <= before for before, after in pairwise(frames)):
+            raise InputError(told)
+        return Course(frames, tuple(tuple(float(v) for v in key[1:]) for key in keys))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _occluder(table: _Table, is_cancelled: IsCancelled) -> Occluder:
+    scale = table.course("scale", Course.constant(1.0))
+    if any(value <= 0 for (value,) in scale.values):
+        raise InputError(f"{table.where}: scale is above 0")
+    softness = table.number("softness", 2.0)
+    if softness is None or not 0 <= softness <= 100:
+        raise InputError(f"{table.where}: softness is {softness!r}, it is 0 to 100 pixels")
+    return Occluder(
+        _footage(table, is_cancelled),
+        scale,
+        table.course("position", Course.constant(0.0, 0.0)),
+        table.course("depth", Course.constant(1.0)),
+        softness,
+        table.whole("meet"),
+    )
+
+
+def _footage(table: _Table, is_cancelled: IsCancelled) -> Footage:
+    source = table.path("source")
+    if source is None:
+        raise InputError(f"{table.where} has no source: name its video or folder")
+    clip = open_clip(source)
+    timing = _timing(table)
+    plate = table.path("plate")
+    return Footage(
+        clip,
+        _masks(table, source, clip, timing, is_cancelled),
+        timing,
+        None if plate is None else open_clip(plate),
+    )
+
+
+def _timing(table: _Table) -> Timing:
+    fps, first, begin = table.number("fps"), table.whole("first", 0), table.whole("begin", 0)
+    pause, reverse = table.values.get("pause", 0), table.values.get("reverse", False)
+    if pause == "end":
+        pause = None
+    elif not isinstance(pause, int) or isinstance(pause, bool) or pause < 0:
+        raise InputError(f"{table.where}: pause is {pause!r}; it is a number of frames, or 'end'")
+    if not isinstance(reverse, bool):
+        raise InputError(f"{table.where}: reverse is {reverse!r}, it is true or false")
+    if fps is not None and fps <= 0:
+        raise InputError(f"{table.where}: fps is {fps}, it is above 0")
+    return Timing(fps, first or 0, table.whole("last"), reverse, begin or 0, pause)
+
+
+def _masks(
+    table: _Table, source: Path, clip: Clip, timing: Timing, is_cancelled: IsCancelled
+) -> Mapping[int, Mask]:
+    masks, query = table.path("masks"), table.path("track")
+    if masks is not None and query is not None:
+        raise InputError(f"{table.where} has masks and track: keep one of them")
+    if masks is not None:
+        return open_masks(masks, clip, table.whole("label"))
+    if query is not None:
+        frame, engine = table.whole("track_frame", 0) or 0, table.values.get("engine", "draft")
+        return tracked_masks(clip, query, frame, str(engine), timing, is_cancelled)
+    if is_tabe51(source):
+        return own_masks(source)
+    raise InputError(f"{table.where} has no masks: give masks, or track")

@@ -1,0 +1,155 @@
+"""Opening what a composition is made of: frames, and masks from wherever they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from napari_amodal.clip import Clip
+from napari_amodal.compose.course import Timing
+from napari_amodal.engine import make_settings
+from napari_amodal.errors import CallError, InputError
+from napari_amodal.formats.images import image_files
+from napari_amodal.formats.mask_png import check_size, read_labels
+from napari_amodal.formats.tabe51 import read_tabe51
+from napari_amodal.formats.tiff import TIFF_SUFFIXES
+from napari_amodal.masks import Mask
+from napari_amodal.progress import Watch
+from napari_amodal.registry import StageKind, find_engine, stage_type
+from napari_amodal.stages import Query
+from napari_amodal.workers import IsCancelled
+
+
+def own_masks(folder: Path) -> Mapping[int, Mask]:
+    """The masks that a clip folder brings: its amodal ones if it has any, else the visible ones."""
+    read = read_tabe51(folder)
+    masks = read.amodal or read.visible
+    if not masks:
+        raise CallError(
+            f"{folder} brings no masks: give masks, or track them from a mask of one frame"
+        )
+    return masks
+
+
+def open_masks(path: Path, clip: Clip, label: int | None) -> Mapping[int, Mask]:
+    """The masks of a clip in a folder of images or a multi-page TIFF, one a frame, in order.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    clip : Clip
+    label : int or None
+        The object to take where there are several; None: whatever is not 0.
+
+    Raises
+    ------
+    CallError
+        There is nothing.
+    InputError
+        There is not one mask a frame, or one is of another size.
+    """
+    if path.is_dir():
+        files = image_files(path)
+        source: _MaskFiles | _MaskPages = _MaskFiles(files, clip, label)
+        count = len(files)
+    elif path.suffix.lower() in TIFF_SUFFIXES and path.is_file():
+        source = _MaskPages(path, clip, label)
+        count = len(source)
+    else:
+        raise CallError(f"{path} is no folder of masks and no TIFF stack of labels")
+    if count != len(clip):
+        raise InputError(
+            f"{path} has {count} masks, {clip.name} has {len(clip)} frames: give one for each"
+        )
+    return source
+
+
+class _MaskFiles(Mapping[int, Mask]):
+    """Mask images in natural order; each is read when it is looked up."""
+
+    def __init__(self, files: tuple[Path, ...], clip: Clip, label: int | None) -> None:
+        self._files, self._label = files, label
+        self._size = (clip.height, clip.width)
+
+    def __getitem__(self, frame: int) -> Mask:
+        labels = read_labels(self._files[frame], self._size)
+        return np.asarray(labels != 0 if self._label is None else labels == self._label)
+
+    def __contains__(self, frame: object) -> bool:
+        return isinstance(frame, int) and 0 <= frame < len(self)  # Mapping's own would read it
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self._files)))
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+class _MaskPages(Mapping[int, Mask]):
+    """The pages of a label TIFF; each is read when it is looked up."""
+
+    def __init__(self, path: Path, clip: Clip, label: int | None) -> None:
+        self._path, self._label = path, label
+        self._size = (clip.height, clip.width)
+        try:
+            with tifffile.TiffFile(path) as file:
+                series = file.series[0]
+                self._shape = tuple(int(side) for side in series.shape)
+        except Exception as error:  # broken files make tifffile raise almost anything
+            raise InputError(f"{path} cannot be read as a TIFF stack: {error}") from error
+        if len(self._shape) != 3:
+            raise InputError(f"{path} has the shape {self._shape}: labels are (frames, rows, cols)")
+        check_size(path, self._shape[1:], self._size)
+
+    def __getitem__(self, frame: int) -> Mask:
+        if not 0 <= frame < len(self):
+            raise KeyError(frame)
+        labels = np.asarray(tifffile.imread(self._path, key=frame, series=0))
+        return np.asarray(labels != 0 if self._label is None else labels == self._label)
+
+    def __contains__(self, frame: object) -> bool:
+        return isinstance(frame, int) and 0 <= frame < len(self)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self)))
+
+    def __len__(self) -> int:
+        return self._shape[0]
+
+
+def tracked_masks(
+    clip: Clip, query: Path, frame: int, engine: str, timing: Timing, is_cancelled: IsCancelled
+) -> Mapping[int, Mask]:
+    """The masks that an engine's tracker finds from one frame's, over the range that is taken.
+
+    Raises
+    ------
+    CallError
+        The query frame lies outside the range, or the engine lacks something.
+    """
+    taken = timing.taken(len(clip), clip.fps)
+    first, last = min(taken), max(taken)
+    if not first <= frame <= last:
+        raise CallError(
+            f"{clip.name}: the mask to track from is of frame {frame}, taken are {first} to {last}"
+        )
+    mask = read_labels(query, (clip.height, clip.width)) != 0
+    if not mask.any():
+        raise InputError(f"{query} is empty: paint the object's mask on frame {frame}")
+    chosen = find_engine(engine)
+    settings = make_settings(
+        StageKind.TRACKER, chosen.tracker, chosen.settings.get(chosen.tracker, {})
+    )
+    tracker: Any = stage_type(StageKind.TRACKER, chosen.tracker)
+    if missing := tracker.missing():
+        raise CallError(f"the tracker {chosen.tracker!r} cannot run here: {'; '.join(missing)}")
+    part = Clip(clip.name, clip.frames[first : last + 1])
+    tracks = tracker(settings).track(
+        part, {1: Query({frame - first: mask})}, Watch(None, is_cancelled)
+    )
+    masks = tracks[1].masks
+    return {first + at: masks[at] for at in range(len(masks))}
