@@ -1,0 +1,95 @@
+"""Which frames an update does again, and which ones it looks at besides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from napari_amodal.annotation.object_annotation import ObjectAnnotation
+from napari_amodal.errors import InputError
+
+#: Frames on each side of the changed ones that the shape of the object is learned from.
+CONTEXT = 12
+#: Frames from elsewhere in the clip that show a tracker what the object looks like.
+LOOKS = 2
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Unlocked frames next to a corrected one, and the way that they are tracked.
+
+    Attributes
+    ----------
+    start : int
+        The corrected frame that tracking begins at.
+    frames : range
+        The frames to change, from beside `start` on; backwards in time where `start` is the later.
+    end : int or None
+        The true frame on the other side; None where the clip ends there.
+    """
+
+    start: int
+    frames: range
+    end: int | None
+
+
+def gaps_beside(annotated: ObjectAnnotation, corrected: Iterable[int]) -> tuple[Gap, ...]:
+    """What is to be tracked again: all between newly corrected frames and their nearest anchors.
+
+    Parameters
+    ----------
+    annotated : ObjectAnnotation
+    corrected : iterable of int
+        The frames that were corrected since the last run; those that are not locked do not count.
+    """
+    new = frozenset(corrected) & annotated.locked
+    anchors = annotated.anchors
+    gaps: list[Gap] = []
+    for start in sorted(new):
+        after = min((at for at in anchors if at > start), default=None)
+        gaps.append(Gap(start, range(start + 1, len(annotated) if after is None else after), after))
+        before = max((at for at in anchors if at < start), default=None)
+        if before not in new:  # otherwise that frame's own gap
+            gaps.append(Gap(start, range(start - 1, -1 if before is None else before, -1), before))
+    return tuple(gap for gap in gaps if gap.frames)
+
+
+def looks_for(annotated: ObjectAnnotation, ends: Sequence[int]) -> list[int]:
+    """True frames, others than `ends`, that show the object well: at most `LOOKS`, near ones first.
+
+    A corrected frame often shows little of the object; a tracker that began with nothing else would
+    not know the rest when it comes back.
+
+    Raises
+    ------
+    InputError
+        Neither these nor `ends` show anything of it.
+    """
+    areas = {frame: int(mask.sum()) for frame, mask in annotated.painted.visible.items()}
+    largest = max(areas.values(), default=0)
+    if largest == 0:
+        raise InputError(
+            f"{annotated.name} has no visible mask on any corrected or query frame: paint it on one"
+        )
+    others = [frame for frame, area in areas.items() if 2 * area >= largest and frame not in ends]
+    return sorted(others, key=lambda frame: min(abs(frame - end) for end in ends))[:LOOKS]
+
+
+def window_around(annotated: ObjectAnnotation, frames: Sequence[int]) -> list[int]:
+    """The frames with some around them, among which is one that truly shows the object."""
+    first = max(0, frames[0] - CONTEXT)
+    last = min(len(annotated) - 1, frames[-1] + CONTEXT)
+    shown = [at for at, mask in annotated.painted.visible.items() if mask.any()]
+    nearest = min(shown, key=lambda at: max(first - at, at - last, 0))
+    return list(range(min(first, nearest), max(last, nearest) + 1))
+
+
+def runs_of(frames: Sequence[int]) -> list[list[int]]:
+    """Sorted frames in runs that are further than twice `CONTEXT` from each other."""
+    runs: list[list[int]] = []
+    for frame in frames:
+        if runs and frame - runs[-1][-1] <= 2 * CONTEXT:
+            runs[-1].append(frame)
+        else:
+            runs.append([frame])
+    return runs
