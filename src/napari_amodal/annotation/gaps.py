@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,9 @@ from napari_amodal.errors import InputError
 
 #: Frames on each side of the changed ones that the shape of the object is learned from.
 CONTEXT = 12
+#: Share of a gap between two true frames that is tracked from each of them. What both reach takes
+#: the more confident mask; all of it from both sides would cost nearly twice the time.
+REACH = 0.6
 #: Frames from elsewhere in the clip that show a tracker what the object looks like.
 LOOKS = 2
 
@@ -31,6 +35,19 @@ class Gap:
     start: int
     frames: range
     end: int | None
+
+    @property
+    def ways(self) -> tuple[tuple[int, range], ...]:
+        """The true frame that each way through the gap begins at, and the frames it goes on to."""
+        if self.end is None:
+            return ((self.start, self.frames),)
+        reached = math.ceil(REACH * len(self.frames))
+        return (self.start, self.frames[:reached]), (self.end, self.frames[::-1][:reached])
+
+    @property
+    def steps(self) -> int:
+        """Frames to track, those that are reached twice counted twice."""
+        return sum(len(frames) for _, frames in self.ways)
 
 
 def gaps_beside(annotated: ObjectAnnotation, corrected: Iterable[int]) -> tuple[Gap, ...]:
@@ -54,8 +71,8 @@ def gaps_beside(annotated: ObjectAnnotation, corrected: Iterable[int]) -> tuple[
     return tuple(gap for gap in gaps if gap.frames)
 
 
-def looks_for(annotated: ObjectAnnotation, ends: Sequence[int]) -> list[int]:
-    """True frames, others than `ends`, that show the object well: at most `LOOKS`, near ones first.
+def looks_for(annotated: ObjectAnnotation, start: int) -> list[int]:
+    """True frames other than `start` that show the object well: at most `LOOKS`, the nearest.
 
     A corrected frame often shows little of the object; a tracker that began with nothing else would
     not know the rest when it comes back.
@@ -63,7 +80,7 @@ def looks_for(annotated: ObjectAnnotation, ends: Sequence[int]) -> list[int]:
     Raises
     ------
     InputError
-        Neither these nor `ends` show anything of it.
+        No true frame shows anything of it.
     """
     areas = {frame: int(mask.sum()) for frame, mask in annotated.painted.visible.items()}
     largest = max(areas.values(), default=0)
@@ -71,8 +88,8 @@ def looks_for(annotated: ObjectAnnotation, ends: Sequence[int]) -> list[int]:
         raise InputError(
             f"{annotated.name} has no visible mask on any corrected or query frame: paint it on one"
         )
-    others = [frame for frame, area in areas.items() if 2 * area >= largest and frame not in ends]
-    return sorted(others, key=lambda frame: min(abs(frame - end) for end in ends))[:LOOKS]
+    others = [at for at, area in areas.items() if 2 * area >= largest and at != start]
+    return sorted(others, key=lambda at: abs(at - start))[:LOOKS]
 
 
 def window_around(annotated: ObjectAnnotation, frames: Sequence[int]) -> list[int]:

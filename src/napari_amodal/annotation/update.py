@@ -101,13 +101,11 @@ def update(
     if not frames:
         return Update(object_id, before, before, ())
     runner = _Runner(clip, object_id, engine, settings or {}, on_progress, is_cancelled)
-    tracked = before
-    done = 0
+    after = before
+    step, done = _TRACKING_SHARE / sum(gap.steps for gap in gaps), 0
     for gap in gaps:
-        share = _TRACKING_SHARE / len(frames)
-        tracked = runner.track(tracked, gap, share * done, share * len(gap.frames))
-        done += len(gap.frames)
-    after = tracked
+        after = runner.track_gap(after, gap, step * done, step)
+        done += gap.steps
     for number, run in enumerate(runs := runs_of(frames)):
         share = (1 - _TRACKING_SHARE) / len(runs)
         after = runner.complete(after, run, _TRACKING_SHARE + share * number, share)
@@ -125,21 +123,37 @@ class _Runner:
     on_progress: Callable[[Progress], None] | None
     is_cancelled: Callable[[], bool] | None
 
-    def track(
-        self, annotated: ObjectAnnotation, gap: Gap, before: float, share: float
+    def track_gap(
+        self, annotated: ObjectAnnotation, gap: Gap, before: float, step: float
     ) -> ObjectAnnotation:
-        """Track the frames of a gap; its parts of the clip come in the order of tracking."""
-        ends = (gap.start,) if gap.end is None else (gap.start, gap.end)
-        part = [*looks_for(annotated, ends), gap.start, *gap.frames, *ends[1:]]
+        """Track the frames of a gap from its true ends; the more confident masks count."""
+        trusted: dict[int, float] = {}
+        for start, frames in gap.ways:
+            part, found = self._track(annotated, start, frames, before, step * len(frames))
+            places = {
+                frame: place
+                for place, frame in enumerate(part)
+                if frame in frames and found.confidence[place] > trusted.get(frame, -1.0)
+            }
+            trusted |= {frame: float(found.confidence[at]) for frame, at in places.items()}
+            annotated = retracked(annotated, found, places)
+            before += step * len(frames)
+        return annotated
+
+    def _track(
+        self, annotated: ObjectAnnotation, start: int, frames: range, before: float, share: float
+    ) -> tuple[list[int], VisibleTrack]:
+        """Track frames away from a true one: the part of the clip that was tracked, the masks."""
+        part = [*looks_for(annotated, start), start, *frames]
         found = track(
             part_of(self.clip, part),
             {self.object_id: _on_part(annotated.painted, part)},
             self.engine,
             settings=self.settings,
-            on_progress=self._watched(part, frozenset(gap.frames), before, share),
+            on_progress=self._watched(part, frozenset(frames), before, share),
             is_cancelled=self.is_cancelled,
-        )[self.object_id]
-        return retracked(annotated, found, {frame: part.index(frame) for frame in gap.frames})
+        )
+        return part, found[self.object_id]
 
     def complete(
         self, annotated: ObjectAnnotation, frames: Sequence[int], before: float, share: float
