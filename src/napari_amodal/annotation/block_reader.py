@@ -11,7 +11,7 @@ from napari_amodal.masks import MaskStack, PackedMask
 
 
 class BlockReader:
-    """Reads blocks, each once, so that states share them in memory as they do on the disk.
+    """Reads blocks, each once; masks that are the same are one in memory, as they were.
 
     Parameters
     ----------
@@ -22,6 +22,7 @@ class BlockReader:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._read: dict[str, Block] = {}
+        self._masks: dict[PackedMask, PackedMask] = {}
         self._taken: set[str] = set()
 
     @property
@@ -53,6 +54,7 @@ class BlockReader:
             raise InputError(f"{self._folder}: {name!r} is no name of a block of masks")
         if name not in self._read or len(self._read[name]) != size:
             path = self._folder / name
-            self._read[name] = read_block(path, size, height, width)
+            block = read_block(path, size, height, width)
+            self._read[name] = tuple(self._masks.setdefault(mask, mask) for mask in block)
         self._taken.add(name)
         return self._read[name]
