@@ -1,7 +1,7 @@
 """Saves a session again and again until it is killed; run by test_session_folder.
 
 Each state says in its settings which step it is, and all its masks follow from that. For each line
-that it reads this process makes one that does the saving, and which can be killed: it prints its id,
+that it reads this process makes one that does the saving, which can be killed: it prints its id,
 and the step after each save that has returned.
 """
 

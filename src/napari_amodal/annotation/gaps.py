@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from napari_amodal.annotation.object_annotation import ObjectAnnotation
@@ -14,6 +14,9 @@ CONTEXT = 12
 #: Share of a gap between two true frames that is tracked from each of them. What both reach takes
 #: the more confident mask; all of it from both sides would cost nearly twice the time.
 REACH = 0.6
+#: Frames on the other side of a corrected one that a tracker runs up to it: it learns how fast the
+#: object is. It begins where the earlier run trusted its mask so far at least.
+LEAD, LEAD_CONFIDENCE = 6, 0.5
 #: Frames from elsewhere in the clip that show a tracker what the object looks like.
 LOOKS = 2
 
@@ -71,8 +74,10 @@ def gaps_beside(annotated: ObjectAnnotation, corrected: Iterable[int]) -> tuple[
     return tuple(gap for gap in gaps if gap.frames)
 
 
-def looks_for(annotated: ObjectAnnotation, start: int) -> list[int]:
-    """True frames other than `start` that show the object well: at most `LOOKS`, the nearest.
+def looks_for(annotated: ObjectAnnotation, start: int, without: Collection[int]) -> list[int]:
+    """True frames that show the object well: at most `LOOKS`, those nearest to `start` last.
+
+    Neither `start` nor those of `without` are among them.
 
     A corrected frame often shows little of the object; a tracker that began with nothing else would
     not know the rest when it comes back.
@@ -88,8 +93,25 @@ def looks_for(annotated: ObjectAnnotation, start: int) -> list[int]:
         raise InputError(
             f"{annotated.name} has no visible mask on any corrected or query frame: paint it on one"
         )
-    others = [at for at, area in areas.items() if 2 * area >= largest and at != start]
-    return sorted(others, key=lambda at: abs(at - start))[:LOOKS]
+    good = {at for at, area in areas.items() if 2 * area >= largest} - {start, *without}
+    return sorted(good, key=lambda at: abs(at - start))[:LOOKS][::-1]
+
+
+def lead_to(annotated: ObjectAnnotation, start: int, frames: range) -> list[int]:
+    """The frames that a tracker runs up to `start` before it goes on along `frames`.
+
+    The first of them has a mask to begin with; none where there is no such frame.
+    """
+    near = range(start - LEAD * frames.step, start, frames.step)
+    lead = [frame for frame in near if 0 <= frame < len(annotated)]
+    while lead and not _is_trusted(annotated, lead[0]):
+        del lead[0]
+    return lead
+
+
+def _is_trusted(annotated: ObjectAnnotation, frame: int) -> bool:
+    trusted = frame in annotated.anchors or annotated.confidence[frame] >= LEAD_CONFIDENCE
+    return trusted and annotated.visible.boxes[frame] is not None
 
 
 def window_around(annotated: ObjectAnnotation, frames: Sequence[int]) -> list[int]:

@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from napari_amodal.annotation.clip_annotation import ClipAnnotation
-from napari_amodal.annotation.gaps import Gap, gaps_beside, looks_for, runs_of, window_around
+from napari_amodal.annotation.gaps import (
+    Gap,
+    gaps_beside,
+    lead_to,
+    looks_for,
+    runs_of,
+    window_around,
+)
 from napari_amodal.annotation.object_annotation import ObjectAnnotation
 from napari_amodal.annotation.splicing import recompleted, retracked, taken
 from napari_amodal.clip import Clip, part_of
@@ -144,10 +151,14 @@ class _Runner:
         self, annotated: ObjectAnnotation, start: int, frames: range, before: float, share: float
     ) -> tuple[list[int], VisibleTrack]:
         """Track frames away from a true one: the part of the clip that was tracked, the masks."""
-        part = [*looks_for(annotated, start), start, *frames]
+        lead = lead_to(annotated, start, frames)
+        part = [*looks_for(annotated, start, lead), *lead, start, *frames]
+        query = annotated.painted
+        begin = {frame: annotated.visible[frame] for frame in lead[:1]}
+        query = replace(query, visible={**begin, **query.visible})
         found = track(
             part_of(self.clip, part),
-            {self.object_id: _on_part(annotated.painted, part)},
+            {self.object_id: _on_part(query, part)},
             self.engine,
             settings=self.settings,
             on_progress=self._watched(part, frozenset(frames), before, share),
