@@ -30,9 +30,7 @@ DRAFT = find_engine("draft")
 
 @pytest.fixture(scope="module")
 def true() -> MaskStack:
-    return MaskStack(
-        (disk(HEIGHT, WIDTH, 36, 24 + 5 * t, 13) for t in range(COUNT)), HEIGHT, WIDTH
-    )
+    return MaskStack((disk(HEIGHT, WIDTH, 36, 24 + 5 * t, 13) for t in range(COUNT)), HEIGHT, WIDTH)
 
 
 @pytest.fixture(scope="module")
