@@ -5,7 +5,7 @@
 For the first frame of every clip folder under CLIPS (../shared/clips) its visible mask is the
 truth. The first click is in the middle of the object, further ones in the middle of the largest
 error; the box is the mask's. Compared with plain GrabCut on the whole frame: the box as its
-rectangle, or a disc around each click. Reported: IoU, and the time on the frame enlarged to 1080 rows.
+rectangle, or a disc around each click. Reported: IoU, and the time with 1080 rows.
 """
 
 from __future__ import annotations

@@ -20,10 +20,10 @@ from napari_amodal.masks import Mask
 from napari_amodal.stages import Clicks
 
 #: Longest side, in pixels, on which windows are tried, and on which the chosen one is cut.
-_TRIAL_SIDE, _FINAL_SIDE = 96, 320
+_TRIAL_SIDE, _FINAL_SIDE = 160, 320
 _TRIAL_ROUNDS, _FINAL_ROUNDS = 3, 4
 #: Sides of the windows that are tried, as shares of the frame's longer side.
-_WINDOWS = (0.08, 0.14, 0.24, 0.4, 0.65)
+_WINDOWS = (0.24, 0.4, 0.65)
 #: Margin around a box, as a share of its longer side: the colours there are the background's.
 _MARGIN = 0.25
 #: Radius of what a click stands for, as a share of the window's side.
@@ -169,7 +169,8 @@ def _parts(inside: Mask, labels: NDArray[np.uint8]) -> Mask:
         kept = areas >= _LEAST_PART * areas[1:].max()
     kept[0] = False
     whole: Mask = np.asarray(kept[parts], np.bool_)
-    return with_holes_filled(whole, max(4, int(0.02 * np.count_nonzero(whole))))
+    filled = with_holes_filled(whole, max(4, int(0.02 * np.count_nonzero(whole))))
+    return np.asarray(filled & (labels != cv2.GC_BGD), np.bool_)
 
 
 def _clearness(image: NDArray[np.uint8], inside: Mask) -> float:
