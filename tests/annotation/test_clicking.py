@@ -43,9 +43,10 @@ def test_a_box_finds_the_thing_in_it() -> None:
 
 def test_a_click_beside_takes_away() -> None:
     one, other = disk(HEIGHT, WIDTH, 90, 100, 25), disk(HEIGHT, WIDTH, 90, 144, 25)
-    both = picture(one | other)
-    assert (mask_from_clicks(both, Clicks(((90.0, 100.0),))) & other).sum() > 0.8 * other.sum()
-    told = mask_from_clicks(both, Clicks(((90.0, 100.0),), ((90.0, 144.0),)))
+    both, box = picture(one | other), box_of(one | other)
+    before = mask_from_clicks(both, Clicks(box=box))
+    assert (before & other).sum() > 0.8 * other.sum()
+    told = mask_from_clicks(both, Clicks(((90.0, 100.0),), ((90.0, 144.0),), box))
     assert told[90, 100]
     assert not told[90, 144]
 
