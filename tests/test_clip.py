@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_amodal.clip import Clip, clip_from_array, clip_over, lazy_frames, origin_of, safe_name
+from napari_amodal.clip import (
+    Clip,
+    clip_from_array,
+    clip_over,
+    lazy_frames,
+    origin_of,
+    part_of,
+    safe_name,
+)
 
 
 class Counting:
@@ -96,3 +104,13 @@ def test_any_text_makes_a_safe_name(text: str) -> None:
 def test_ordinary_names_stay_as_they_are() -> None:
     assert safe_name("car behind man-1 (é)") == "car behind man-1 (é)"
     assert safe_name("../etc") == "_etc"
+
+
+def test_a_part_of_a_clip_in_any_order() -> None:
+    frames = np.arange(6 * 2 * 3 * 3, dtype=np.uint8).reshape(6, 2, 3, 3)
+    clip = clip_from_array(frames)
+    part = part_of(clip, [5, 3, 4, 0])
+    assert np.array_equal(np.asarray(part.frames), frames[[5, 3, 4, 0]])
+    nested = part_of(part, range(2, -1, -1))
+    assert nested.part == (4, 3, 5)
+    assert np.array_equal(nested.frame(2), frames[5])

@@ -149,3 +149,20 @@ def test_long_clips_take_little_memory() -> None:
 def test_iou_of_a_mask_with_itself(mask: np.ndarray) -> None:
     assert iou(mask, mask) == (1.0 if mask.any() else 0.0)
     assert iou(mask, np.zeros_like(mask)) == 0.0
+
+
+@given(stacks, st.data())
+def test_packed_masks_are_shared_and_checked(dense: np.ndarray, data: st.DataObject) -> None:
+    stack = MaskStack.from_array(dense)
+    _, height, width = dense.shape
+    again = MaskStack.from_packed(stack.packed, height, width)
+    assert again == stack
+    other = MaskStack.from_array(~dense)
+    frames = data.draw(st.sets(st.integers(0, len(dense) - 1)))
+    taken = stack.taking(other, frames)
+    expected = dense.copy()
+    expected[sorted(frames)] = ~dense[sorted(frames)]
+    assert np.array_equal(np.asarray(taken), expected)
+    if dense[0, -1, -1] and width > 1:
+        with pytest.raises(ValueError, match="reaches beyond"):
+            MaskStack.from_packed(stack.packed, height, width - 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -44,12 +44,15 @@ class Clip:
         Where the frames came from; None for an array.
     fps : float or None
         Frames a second, where the source says.
+    part : tuple of int or None
+        Which frames of the source these are, where they are some of them only (`part_of`).
     """
 
     name: str
     frames: da.Array
     source: Path | None = None
     fps: float | None = None
+    part: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         shape, dtype = self.frames.shape, self.frames.dtype
@@ -159,6 +162,28 @@ def clip_from_array(frames: Any, name: str = "clip") -> Clip:
             f"frames are uint8 (T, H, W, 3) and not empty, not {array.dtype} {array.shape}"
         )
     return clip_over(name, _ArraySource(array))
+
+
+@dataclass(frozen=True, eq=False)
+class _PartSource:
+    """Some frames of a clip, read through it."""
+
+    clip: Clip
+    part: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return len(self.part), self.clip.height, self.clip.width, 3
+
+    def read(self, frame: int) -> Frame:
+        return self.clip.frame(self.part[frame])
+
+
+def part_of(clip: Clip, frames: Sequence[int]) -> Clip:
+    """A clip of some frames of another, in any order; backwards, say."""
+    taken = tuple(frames)
+    of_source = tuple(clip.part[frame] for frame in taken) if clip.part else taken
+    return Clip(clip.name, lazy_frames(_PartSource(clip, taken)), clip.source, clip.fps, of_source)
 
 
 def safe_name(text: str) -> str:

@@ -14,7 +14,16 @@ from napari_amodal.masks import Mask, MaskStack
 from napari_amodal.progress import Progress, Watch
 from napari_amodal.readiness import Lack, weights_lacking
 from napari_amodal.registry import Engine, StageKind, stage_type
-from napari_amodal.stages import Hypothesis, Occlusion, Query, ReadsWeights, VisibleTrack
+from napari_amodal.stages import (
+    Completer,
+    Hypothesis,
+    Occlusion,
+    OcclusionReasoner,
+    Query,
+    ReadsWeights,
+    Tracker,
+    VisibleTrack,
+)
 
 #: Settings that a run changes: stage name to setting to value.
 Overrides = Mapping[str, Mapping[str, Any]]
@@ -91,47 +100,129 @@ def run(
     Cancelled
         `is_cancelled` said so.
     """
+    _check_length(clip)
+    check_queries(clip, queries)
+    kinds = tuple(StageKind) if visible is None else _AFTER_TRACKING
+    stages = _made(clip, engine, kinds, settings or {})
+    watch = Watch(on_progress, is_cancelled)
+    if visible is None:
+        tracks = stages.track(clip, queries, watch)
+    else:
+        tracks = _given_tracks(clip, queries, visible)
+    objects = stages.complete(clip, queries, tracks, watch)
+    watch.enter("done", 1.0, 0.0)
+    return Completion(engine, stages.recorded, visible is None, objects)
+
+
+def track(
+    clip: Clip,
+    queries: Mapping[int, Query],
+    engine: Engine,
+    *,
+    settings: Overrides | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    is_cancelled: Callable[[], bool] | None = None,
+) -> Mapping[int, VisibleTrack]:
+    """Find the visible masks only, as the first stage of `run` does; the parameters are its."""
+    _check_length(clip)
+    check_queries(clip, queries)
+    stages = _made(clip, engine, (StageKind.TRACKER,), settings or {})
+    return stages.track(clip, queries, Watch(on_progress, is_cancelled))
+
+
+def complete(
+    clip: Clip,
+    queries: Mapping[int, Query],
+    tracks: Mapping[int, VisibleTrack],
+    engine: Engine,
+    *,
+    settings: Overrides | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    is_cancelled: Callable[[], bool] | None = None,
+) -> Mapping[int, ObjectCompletion]:
+    """Complete objects whose visible masks are there, as the last stages of `run` do.
+
+    The parameters are those of `run`, and what the tracker found, by object id.
+    """
+    _check_length(clip)
+    check_queries(clip, queries)
+    stages = _made(clip, engine, _AFTER_TRACKING, settings or {})
+    return stages.complete(clip, queries, tracks, Watch(on_progress, is_cancelled))
+
+
+_AFTER_TRACKING = (StageKind.REASONER, StageKind.COMPLETER)
+
+
+@dataclass(frozen=True)
+class _Stages:
+    """The stages of a run, made and ready."""
+
+    engine: Engine
+    settings: Mapping[StageKind, Any]
+    made: Mapping[StageKind, Any]
+
+    @property
+    def recorded(self) -> dict[str, dict[str, Any]]:
+        """Every setting as it is used, by stage name."""
+        return _recorded(self.engine, self.settings)
+
+    def track(
+        self, clip: Clip, queries: Mapping[int, Query], watch: Watch
+    ) -> Mapping[int, VisibleTrack]:
+        tracker: Tracker = self._enter(StageKind.TRACKER, watch)
+        _check_clicks_are_taken(self.engine.tracker, tracker, queries)
+        return tracker.track(clip, queries, watch)
+
+    def complete(
+        self,
+        clip: Clip,
+        queries: Mapping[int, Query],
+        tracks: Mapping[int, VisibleTrack],
+        watch: Watch,
+    ) -> dict[int, ObjectCompletion]:
+        masked = {
+            object_id: _masked(query, tracks[object_id]) for object_id, query in queries.items()
+        }
+        reasoner: OcclusionReasoner = self._enter(StageKind.REASONER, watch)
+        occlusions = reasoner.reason(clip, masked, tracks, watch)
+        completer: Completer = self._enter(StageKind.COMPLETER, watch)
+        hypotheses = completer.complete(clip, masked, tracks, occlusions, watch)
+        return {
+            object_id: ObjectCompletion(
+                query, tracks[object_id], occlusions[object_id], hypotheses[object_id]
+            )
+            for object_id, query in queries.items()
+        }
+
+    def _enter(self, kind: StageKind, watch: Watch) -> Any:
+        stage = self.made[kind]
+        watch.enter(stage.title, *_shares(self.made)[kind])
+        return stage
+
+
+def _made(
+    clip: Clip, engine: Engine, kinds: tuple[StageKind, ...], overrides: Overrides
+) -> _Stages:
+    used = _settings_of(engine, overrides, kinds)
+    _check_ready(engine, used, overrides, clip)
+    made = {kind: stage_type(kind, engine.stages[kind])(used[kind]) for kind in used}
+    return _Stages(engine, used, made)
+
+
+def _check_length(clip: Clip) -> None:
     if len(clip) < 2:
         raise InputError(
             f"the clip {clip.name!r} has one frame only: a hidden part is completed from the "
             "frames before and after; give a clip of two frames or more"
         )
-    check_queries(clip, queries)
-    used = _settings_of(engine, settings or {}, tracked=visible is None)
-    _check_ready(engine, used, settings or {}, clip)
-    stages = {kind: stage_type(kind, engine.stages[kind])(used[kind]) for kind in used}
-    watch = Watch(on_progress, is_cancelled)
-    shares = _shares(stages)
-
-    if visible is None:
-        _check_clicks_are_taken(engine.tracker, stages[StageKind.TRACKER], queries)
-        watch.enter(stages[StageKind.TRACKER].title, *shares[StageKind.TRACKER])
-        tracks = stages[StageKind.TRACKER].track(clip, queries, watch)
-    else:
-        tracks = _given_tracks(clip, queries, visible)
-    masked = {object_id: _masked(query, tracks[object_id]) for object_id, query in queries.items()}
-
-    watch.enter(stages[StageKind.REASONER].title, *shares[StageKind.REASONER])
-    occlusions = stages[StageKind.REASONER].reason(clip, masked, tracks, watch)
-
-    watch.enter(stages[StageKind.COMPLETER].title, *shares[StageKind.COMPLETER])
-    hypotheses = stages[StageKind.COMPLETER].complete(clip, masked, tracks, occlusions, watch)
-    watch.enter("done", 1.0, 0.0)
-
-    objects = {
-        object_id: ObjectCompletion(
-            query, tracks[object_id], occlusions[object_id], hypotheses[object_id]
-        )
-        for object_id, query in queries.items()
-    }
-    return Completion(engine, _recorded(engine, used), visible is None, objects)
 
 
 def recorded_settings(
     engine: Engine, settings: Overrides, *, tracked: bool
 ) -> dict[str, dict[str, Any]]:
     """Every setting of every stage as a run with these would record it (`Completion.settings`)."""
-    return _recorded(engine, _settings_of(engine, settings, tracked=tracked))
+    used = _settings_of(engine, settings, tuple(StageKind) if tracked else _AFTER_TRACKING)
+    return _recorded(engine, used)
 
 
 def _recorded(engine: Engine, used: Mapping[StageKind, Any]) -> dict[str, dict[str, Any]]:
@@ -214,14 +305,16 @@ def _check_bounds(name: str, value: object, metadata: Mapping[str, Any]) -> None
         raise CallError(f"{name} is {value}; the most is {high}")
 
 
-def _settings_of(engine: Engine, overrides: Overrides, *, tracked: bool) -> dict[StageKind, Any]:
-    """The settings of each stage that a run needs."""
+def _settings_of(
+    engine: Engine, overrides: Overrides, kinds: tuple[StageKind, ...]
+) -> dict[StageKind, Any]:
+    """The settings of each stage of some kinds."""
     for unknown in set(overrides) - set(engine.stages.values()):
         raise CallError(f"the engine {engine.name!r} has no stage {unknown!r}")
     return {
         kind: make_settings(kind, name, _values(engine, name, overrides))
         for kind, name in engine.stages.items()
-        if tracked or kind is not StageKind.TRACKER
+        if kind in kinds
     }
 
 

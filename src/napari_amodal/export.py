@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,8 @@ class Annotation:
         float32 ``(T,)``, the tracker's.
     leaving : frozenset of int
         Frames in which the object is leaving the frame or gone from it.
+    levels : mapping of int to OcclusionLevel
+        Frames whose level was set by hand.
     """
 
     visible: MaskStack
@@ -61,11 +64,12 @@ class Annotation:
     amodal_origin: tuple[Origin, ...]
     confidence: NDArray[np.float32]
     leaving: frozenset[int]
+    levels: Mapping[int, OcclusionLevel] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def occlusion(self) -> tuple[FrameOcclusion, ...]:
         """Level and amount of each frame, from the masks as they are now."""
-        return occlusion_of(self.visible, self.amodal, self.leaving)
+        return occlusion_of(self.visible, self.amodal, self.leaving, self.levels)
 
     def edited(self, visible: MaskStack, amodal: MaskStack) -> Annotation:
         """The annotation with these masks instead; frames that differ count as edited."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from types import MappingProxyType
 
-from napari_amodal.masks import MaskStack
+import numpy as np
+
+from napari_amodal.masks import Mask, MaskStack
 
 #: Hidden shares up to this are no occlusion, from `SEVERE_FROM` on severe (TABE-51, compositing).
 NO_UP_TO = 0.005
@@ -49,7 +53,10 @@ def level_of(amount: float) -> OcclusionLevel:
 
 
 def occlusion_of(
-    visible: MaskStack, amodal: MaskStack, leaving: frozenset[int] = frozenset()
+    visible: MaskStack,
+    amodal: MaskStack,
+    leaving: frozenset[int] = frozenset(),
+    by_hand: Mapping[int, OcclusionLevel] = MappingProxyType({}),
 ) -> tuple[FrameOcclusion, ...]:
     """Level and amount of each frame from its visible and amodal mask.
 
@@ -60,15 +67,23 @@ def occlusion_of(
     leaving : frozenset of int
         Frames in which the object is leaving the frame or gone from it; so is a frame where both
         masks are empty.
+    by_hand : mapping of int to OcclusionLevel
+        Frames whose level is given; the amount still follows from the masks.
     """
-    found = []
-    for frame in range(len(visible)):
-        seen = visible[frame]
-        whole = amodal[frame] | seen
-        area = int(whole.sum())
-        if frame in leaving or area == 0:
-            found.append(FrameOcclusion(OcclusionLevel.NONE, None))
-        else:
-            amount = 1.0 - int(seen.sum()) / area
-            found.append(FrameOcclusion(level_of(amount), amount))
-    return tuple(found)
+    return tuple(
+        frame_occlusion(visible[frame], amodal[frame], frame in leaving, by_hand.get(frame))
+        for frame in range(len(visible))
+    )
+
+
+def frame_occlusion(
+    visible: Mask, amodal: Mask, leaving: bool = False, by_hand: OcclusionLevel | None = None
+) -> FrameOcclusion:
+    """Level and amount of one frame, masks bool ``(H, W)``; see `occlusion_of`."""
+    seen, area = int(np.count_nonzero(visible)), int(np.count_nonzero(amodal | visible))
+    gone = leaving or area == 0
+    level = (OcclusionLevel.NONE if gone else None) if by_hand is None else by_hand
+    if level is OcclusionLevel.NONE:
+        return FrameOcclusion(level, None)
+    amount = 1.0 - seen / area if area else None
+    return FrameOcclusion(level_of(amount or 0.0) if level is None else level, amount)

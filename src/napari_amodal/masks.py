@@ -15,22 +15,30 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class _PackedMask:
-    """One mask: its box and the bits inside, eight pixels a byte; no box where it is empty."""
+class PackedMask:
+    """One mask, immutable: its box and the bits inside; no box where it is empty.
+
+    Attributes
+    ----------
+    box : Box or None
+    bits : bytes
+        The pixels of the box row by row, eight a byte, the first in the highest bit; the last byte
+        is filled up with zeros.
+    """
 
     box: Box | None
     bits: bytes
 
 
-_EMPTY = _PackedMask(None, b"")
+_EMPTY = PackedMask(None, b"")
 
 
-def _pack(mask: Mask) -> _PackedMask:
+def _pack(mask: Mask) -> PackedMask:
     box = box_of(mask)
-    return _EMPTY if box is None else _PackedMask(box, np.packbits(mask[box.slices]).tobytes())
+    return _EMPTY if box is None else PackedMask(box, np.packbits(mask[box.slices]).tobytes())
 
 
-def _unpack(packed: _PackedMask) -> Mask:
+def _unpack(packed: PackedMask) -> Mask:
     assert packed.box is not None
     box = packed.box
     bits = np.unpackbits(np.frombuffer(packed.bits, np.uint8), count=box.area)
@@ -63,7 +71,7 @@ class MaskStack:
         self.width = width
         self._frames = tuple(self._checked(index, mask) for index, mask in enumerate(frames))
 
-    def _checked(self, index: int, mask: Mask) -> _PackedMask:
+    def _checked(self, index: int, mask: Mask) -> PackedMask:
         mask = np.asarray(mask)
         if mask.dtype != np.bool_:
             raise ValueError(f"mask {index} is {mask.dtype}, masks are bool")
@@ -85,6 +93,34 @@ class MaskStack:
         stack = cls((), height, width)
         stack._frames = (_EMPTY,) * frames
         return stack
+
+    @classmethod
+    def from_packed(cls, frames: Iterable[PackedMask], height: int, width: int) -> MaskStack:
+        """A stack of masks that are packed already; they are shared, not copied.
+
+        Raises
+        ------
+        ValueError
+            A mask is not packed as `PackedMask` says, or reaches beyond the frame.
+        """
+        stack = cls((), height, width)
+        stack._frames = tuple(frames)
+        for index, packed in enumerate(stack._frames):
+            stack._check_packed(index, packed)
+        return stack
+
+    def _check_packed(self, index: int, packed: PackedMask) -> None:
+        box = packed.box
+        if box is not None and box.clipped(self.height, self.width) != box:
+            raise ValueError(f"mask {index} reaches beyond the {self.height} x {self.width} frame")
+        expected = 0 if box is None else -(-box.area // 8)
+        if len(packed.bits) != expected:
+            raise ValueError(f"mask {index} has {len(packed.bits)} bytes instead of {expected}")
+
+    @property
+    def packed(self) -> tuple[PackedMask, ...]:
+        """The masks as they are held."""
+        return self._frames
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -154,9 +190,18 @@ class MaskStack:
 
     def replaced(self, masks: Mapping[int, Mask]) -> MaskStack:
         """The same stack with the masks of some frames replaced."""
+        return self._with({frame: self._checked(frame, mask) for frame, mask in masks.items()})
+
+    def taking(self, other: MaskStack, frames: Iterable[int]) -> MaskStack:
+        """The same stack with some frames taken from another of its shape; nothing is unpacked."""
+        if other.shape != self.shape:
+            raise ValueError(f"masks of shape {other.shape} do not fit {self.shape}")
+        return self._with({frame: other._frames[frame] for frame in frames})
+
+    def _with(self, changed: Mapping[int, PackedMask]) -> MaskStack:
         frames = list(self._frames)
-        for frame, mask in masks.items():
-            frames[frame] = self._checked(frame, mask)
+        for frame, packed in changed.items():
+            frames[frame] = packed
         stack = MaskStack((), self.height, self.width)
         stack._frames = tuple(frames)
         return stack

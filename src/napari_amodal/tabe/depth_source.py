@@ -61,6 +61,8 @@ class DepthFolder:
             another size than the frames (named).
         """
         files = image_files(self._folder)
+        if clip.part is not None and max(clip.part) < len(files):
+            files = tuple(files[frame] for frame in clip.part)
         if len(files) != len(clip):
             raise InputError(
                 f"{shown(self._folder)} holds {len(files)} depth maps, the clip {len(clip)} "
