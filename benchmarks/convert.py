@@ -28,8 +28,8 @@ import psutil
 
 from napari_amodal.clip import clip_from_array
 from napari_amodal.conversion import convert
-from napari_amodal.formats.dataset import MaskKind
-from napari_amodal.formats.dataset_formats import DatasetFormat, open_dataset, target_of
+from napari_amodal.formats.dataset_formats import open_dataset, target_of
+from napari_amodal.formats.format_table import DatasetFormat, MaskKind
 from napari_amodal.formats.tabe51 import write_tabe51
 from napari_amodal.levels import occlusion_of
 from napari_amodal.masks import MaskStack

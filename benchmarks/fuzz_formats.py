@@ -27,13 +27,9 @@ from PIL import Image
 
 from napari_amodal.conversion import convert
 from napari_amodal.errors import InputError
-from napari_amodal.formats.dataset import ClipObject, Dataset, DatasetClip, MaskKind
-from napari_amodal.formats.dataset_formats import (
-    DatasetFormat,
-    open_dataset,
-    recognise,
-    target_of,
-)
+from napari_amodal.formats.dataset import ClipObject, Dataset, DatasetClip
+from napari_amodal.formats.dataset_formats import open_dataset, recognise, target_of
+from napari_amodal.formats.format_table import DatasetFormat, MaskKind
 from napari_amodal.levels import FrameOcclusion, OcclusionLevel
 
 #: Values that readers trip over.

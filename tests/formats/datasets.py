@@ -14,8 +14,9 @@ from PIL import Image
 
 from napari_amodal.boxes import Box, box_of
 from napari_amodal.conversion import Conversion, convert
-from napari_amodal.formats.dataset import ClipObject, Dataset, DatasetClip, MaskKind, hidden_share
-from napari_amodal.formats.dataset_formats import DatasetFormat, open_dataset, target_of
+from napari_amodal.formats.dataset import ClipObject, Dataset, DatasetClip, hidden_share
+from napari_amodal.formats.dataset_formats import open_dataset, target_of
+from napari_amodal.formats.format_table import DatasetFormat, MaskKind
 from napari_amodal.levels import FrameOcclusion, OcclusionLevel, level_of
 from napari_amodal.masks import Mask
 

@@ -13,7 +13,7 @@ from test_dataset_formats import small
 from typer.testing import CliRunner
 
 from napari_amodal.cli import app
-from napari_amodal.formats.dataset_formats import DatasetFormat
+from napari_amodal.formats.format_table import DatasetFormat
 
 RUNNER = CliRunner()
 

@@ -14,14 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from napari_amodal.errors import InputError
-from napari_amodal.formats.dataset import ClipObject, Dataset, DatasetClip, Facet, MaskKind
-from napari_amodal.formats.dataset_formats import (
-    KEEPS,
-    DatasetFormat,
-    lost,
-    open_dataset,
-    recognise,
-)
+from napari_amodal.formats.dataset import ClipObject, Dataset, DatasetClip
+from napari_amodal.formats.dataset_formats import open_dataset, recognise
+from napari_amodal.formats.format_table import KEEPS, DatasetFormat, Facet, MaskKind, lost
 from napari_amodal.levels import FrameOcclusion, OcclusionLevel
 
 #: Many small files are flushed to the disk, which takes its time where there is one.

@@ -23,9 +23,9 @@ from test_dataset_formats import small
 
 from napari_amodal.boxes import box_of
 from napari_amodal.errors import InputError
-from napari_amodal.formats.dataset import ClipObject, DatasetClip, MaskKind
-from napari_amodal.formats.dataset_formats import DatasetFormat
+from napari_amodal.formats.dataset import ClipObject, DatasetClip
 from napari_amodal.formats.davis import palette
+from napari_amodal.formats.format_table import DatasetFormat, MaskKind
 from napari_amodal.formats.rle import decode_runs, decode_segmentation, encode_mask
 from napari_amodal.formats.yolo import outline
 from napari_amodal.masks import iou

@@ -15,7 +15,8 @@ from datasets import as_dataset, read_all, with_frames, write
 from test_dataset_formats import small
 
 from napari_amodal.errors import InputError
-from napari_amodal.formats.dataset_formats import DatasetFormat, open_dataset
+from napari_amodal.formats.dataset_formats import open_dataset
+from napari_amodal.formats.format_table import DatasetFormat
 
 Change = Callable[[dict[str, Any]], Any]
 

@@ -9,8 +9,14 @@ import typer
 
 from napari_amodal.cli.console import JOB_FAILED, note, progress_shown, reporting, stop_on_interrupt
 from napari_amodal.errors import CallError, InputError
-from napari_amodal.formats.dataset import Facet, MaskKind
-from napari_amodal.formats.dataset_formats import KEEPS, ONE_KIND, REMARKS, DatasetFormat
+from napari_amodal.formats.format_table import (
+    KEEPS,
+    ONE_KIND,
+    REMARKS,
+    DatasetFormat,
+    Facet,
+    MaskKind,
+)
 
 
 def _show_formats(wanted: bool) -> None:
@@ -116,7 +122,7 @@ def _format_of(source: Path, told: DatasetFormat | None) -> DatasetFormat:
 def _say_what_is_lost(
     source: DatasetFormat, to: DatasetFormat, masks: MaskKind, *, frames: bool
 ) -> None:
-    from napari_amodal.formats.dataset_formats import lost
+    from napari_amodal.formats.format_table import lost
 
     gone = [what for what in lost(source, to, masks) if frames or what != Facet.FRAMES]
     if gone:

@@ -23,13 +23,13 @@ from napari_amodal.formats.dataset import (
     ClipObject,
     Dataset,
     DatasetClip,
-    MaskKind,
     checked_id,
     checked_name,
     checked_size,
     object_of,
     short,
 )
+from napari_amodal.formats.format_table import MaskKind
 from napari_amodal.formats.frame_files import find_frames, roots_beside
 from napari_amodal.formats.images import shown
 from napari_amodal.formats.json_items import json_items

@@ -6,13 +6,13 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from napari_amodal.boxes import Box
 from napari_amodal.errors import InputError
+from napari_amodal.formats.format_table import MaskKind
 from napari_amodal.levels import FrameOcclusion, OcclusionLevel, level_of
 from napari_amodal.masks import Mask, MaskStack
 
@@ -24,31 +24,6 @@ MOST_FRAMES = 1_000_000
 DEFAULT_CATEGORY = "object"
 
 _NOTHING: Mapping[int, Any] = MappingProxyType({})
-
-
-class Facet(StrEnum):
-    """What a format may keep of a dataset."""
-
-    FRAMES = "frames"
-    FRAME_NAMES = "names of the frame files"
-    VISIBLE = "visible masks"
-    AMODAL = "amodal masks"
-    ONE_KIND = "frames with only one of the two masks"
-    UNKNOWN = "which frames have no mask"
-    OVERLAP = "overlapping objects"
-    NUMBERS = "numbers of the objects"
-    CATEGORY = "categories"
-    LEVEL = "occlusion levels"
-    AMOUNT = "occlusion amounts"
-    BOXES = "boxes beyond the frame or without a mask"
-    ORIGIN = "where masks came from"
-
-
-class MaskKind(StrEnum):
-    """The two masks of an object; a format with room for one holds one of them."""
-
-    VISIBLE = "visible"
-    AMODAL = "amodal"
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,19 @@
-"""The formats of datasets: what each keeps, telling them apart, opening and writing them."""
+"""The formats of datasets: telling them apart, opening and writing them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from napari_amodal.errors import CallError, InputError
 from napari_amodal.formats import burst, coco, cocoa, tao_amodal, yolo
-from napari_amodal.formats.dataset import Dataset, DatasetClip, Facet, MaskKind
+from napari_amodal.formats.dataset import Dataset, DatasetClip
 from napari_amodal.formats.davis import DavisTarget, is_davis, open_davis
+from napari_amodal.formats.format_table import DatasetFormat, MaskKind
 from napari_amodal.formats.frame_files import put_frames
 from napari_amodal.formats.images import shown
 from napari_amodal.formats.json_items import json_items
@@ -27,75 +27,6 @@ ANNOTATIONS = "annotations.json"
 
 #: The folder of its frames; not ``frames/``, by which a clip folder of TABE-51 is known.
 IMAGES = "images"
-
-
-class DatasetFormat(StrEnum):
-    """A format of datasets, by the name that the command knows it by."""
-
-    TABE51 = "tabe51"
-    COCO = "coco"
-    COCOA = "cocoa"
-    TAO_AMODAL = "tao-amodal"
-    BURST = "burst"
-    DAVIS = "davis"
-    TIFF = "tiff"
-    OME_TIFF = "ome-tiff"
-    YOLO = "yolo"
-
-    @property
-    def can_be_read(self) -> bool:
-        return self is not DatasetFormat.YOLO
-
-
-_F = Facet
-_MASKS = frozenset({_F.VISIBLE, _F.AMODAL, _F.NUMBERS})
-_IN_JSON = frozenset({_F.FRAMES, _F.FRAME_NAMES, _F.NUMBERS, _F.CATEGORY})
-
-#: What each format keeps.
-KEEPS: dict[DatasetFormat, frozenset[Facet]] = {
-    DatasetFormat.TABE51: frozenset(Facet) - {_F.FRAME_NAMES, _F.CATEGORY, _F.BOXES},
-    DatasetFormat.COCO: frozenset(Facet),
-    DatasetFormat.COCOA: _IN_JSON | _MASKS | {_F.UNKNOWN, _F.OVERLAP, _F.AMOUNT},
-    DatasetFormat.TAO_AMODAL: _IN_JSON | {_F.AMOUNT, _F.BOXES},
-    DatasetFormat.BURST: _IN_JSON | {_F.VISIBLE, _F.AMODAL, _F.UNKNOWN, _F.OVERLAP},
-    DatasetFormat.DAVIS: frozenset({_F.FRAMES, _F.VISIBLE, _F.AMODAL, _F.NUMBERS}),
-    DatasetFormat.TIFF: _MASKS,
-    DatasetFormat.OME_TIFF: _MASKS,
-    DatasetFormat.YOLO: frozenset({_F.FRAMES, _F.CATEGORY}),
-}
-
-#: Formats with room for one kind of masks.
-ONE_KIND = frozenset({DatasetFormat.BURST, DatasetFormat.DAVIS, DatasetFormat.YOLO})
-
-#: What a word on what a format keeps would hide; shown with the table.
-REMARKS: dict[DatasetFormat, str] = {
-    DatasetFormat.TABE51: "frames are numbered; levels and amounts if every frame has them",
-    DatasetFormat.COCOA: "amodal masks become their union with the visible ones; levels follow "
-    "from amounts",
-    DatasetFormat.TAO_AMODAL: "boxes instead of masks; amounts up to 1; levels follow from amounts",
-    DatasetFormat.BURST: "one kind of masks (--masks)",
-    DatasetFormat.DAVIS: "one kind of masks (--masks); up to 254 objects; frames are numbered",
-    DatasetFormat.TIFF: "for ImageJ; one file a kind of masks",
-    DatasetFormat.OME_TIFF: "one file a kind of masks",
-    DatasetFormat.YOLO: "out only; one kind of masks (--masks) as outlines: parts are bridged, "
-    "holes filled; frames are numbered",
-}
-
-
-def lost(source: DatasetFormat, target: DatasetFormat, kind: MaskKind) -> tuple[str, ...]:
-    """What a dataset in one format may have that another cannot hold, in words."""
-    gone = KEEPS[source] - KEEPS[target]
-    if target in ONE_KIND and source not in ONE_KIND and Facet.AMODAL in KEEPS[source]:
-        gone |= {Facet.AMODAL if kind is MaskKind.VISIBLE else Facet.VISIBLE, Facet.ONE_KIND}
-    if target is DatasetFormat.YOLO:
-        gone |= {Facet.VISIBLE if kind is MaskKind.VISIBLE else Facet.AMODAL}
-    words = [str(facet) for facet in Facet if facet in gone]
-    if Facet.ONE_KIND in gone and KEEPS[target] & {Facet.VISIBLE, Facet.AMODAL} != _BOTH:
-        words.remove(str(Facet.ONE_KIND))
-    return tuple(words)
-
-
-_BOTH = frozenset({Facet.VISIBLE, Facet.AMODAL})
 
 
 def recognise(path: Path) -> DatasetFormat | None:

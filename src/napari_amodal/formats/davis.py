@@ -22,11 +22,11 @@ from napari_amodal.formats.dataset import (
     DEFAULT_CATEGORY,
     Dataset,
     DatasetClip,
-    MaskKind,
     checked_name,
     checked_size,
     object_of,
 )
+from napari_amodal.formats.format_table import MaskKind
 from napari_amodal.formats.frame_files import put_numbered_frames
 from napari_amodal.formats.images import image_files, natural_key, read_header, shown
 from napari_amodal.formats.mask_png import read_labels

@@ -25,11 +25,11 @@ from napari_amodal.formats.dataset import (
     ClipObject,
     Dataset,
     DatasetClip,
-    MaskKind,
     checked_name,
     checked_size,
 )
 from napari_amodal.formats.davis import joined_labels
+from napari_amodal.formats.format_table import MaskKind
 from napari_amodal.formats.frame_files import frames_in
 from napari_amodal.formats.images import natural_key
 from napari_amodal.formats.tiff import check_pages

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_amodal.formats.dataset import DatasetClip, MaskKind
+from napari_amodal.formats.dataset import DatasetClip
+from napari_amodal.formats.format_table import MaskKind
 from napari_amodal.formats.frame_files import put_frame
 from napari_amodal.masks import Mask
 

@@ -14,7 +14,8 @@ from napari_amodal.errors import InputError
 from napari_amodal.export import Annotation, Origin
 from napari_amodal.formats.coco import LISTS, coco_parts
 from napari_amodal.formats.dataset import ClipObject, DatasetClip, StackMasks
-from napari_amodal.formats.dataset_formats import DatasetFormat, open_dataset, recognise
+from napari_amodal.formats.dataset_formats import open_dataset, recognise
+from napari_amodal.formats.format_table import DatasetFormat
 from napari_amodal.formats.images import ImageFolder, read_header
 from napari_amodal.formats.json_parts import json_parts
 from napari_amodal.levels import OcclusionLevel
