@@ -1,6 +1,6 @@
 """Evaluating a large set: clips a second, memory, and what share is PNG decoding.
 
-    python benchmarks/evaluate_scale.py --clips 1000 --frames 60 --folder /tmp/scale
+    python benchmarks/evaluate_scale.py --clips 1000 --frames 60 --folder scale
 
 One clip of real size is written and the others are links to it, so that the disk holds it.
 """
