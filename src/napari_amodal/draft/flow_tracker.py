@@ -8,12 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from napari_amodal.clip import Clip
+from napari_amodal.clip import Clip, Frame
+from napari_amodal.draft.both_ways import Sight, track_both_ways
 from napari_amodal.draft.flow import Transform, camera_motion, pair_flow
 from napari_amodal.draft.object_tracker import ObjectTracker
 from napari_amodal.draft.view import Scale, View
-from napari_amodal.masks import Mask, MaskStack
-from napari_amodal.progress import FrameMask, Watch
+from napari_amodal.masks import Mask
+from napari_amodal.progress import Watch
 from napari_amodal.stages import Query, VisibleTrack
 
 
@@ -54,16 +55,6 @@ class FlowSettings:
     )
 
 
-@dataclass(frozen=True)
-class _Found:
-    """An object's mask on a frame, and how far it is trusted."""
-
-    frame: int
-    object_id: int
-    mask: Mask
-    confidence: float
-
-
 class FlowTracker:
     """Follows objects by motion, remembered looks and colour; needs nothing but a CPU."""
 
@@ -81,76 +72,36 @@ class FlowTracker:
     def track(
         self, clip: Clip, queries: Mapping[int, Query], watch: Watch
     ) -> Mapping[int, VisibleTrack]:
-        """Find the visible masks of the queried objects on every frame.
+        """Find the visible masks of the queried objects on every frame; see `track_both_ways`."""
+        return track_both_ways(clip, queries, watch, lambda: _OneWay(clip, self._settings))
 
-        Between two query frames each frame takes the more confident of the masks found forward
-        from the one and backward from the other.
-        """
-        shape = (len(clip), clip.height, clip.width)
-        masks = {object_id: MaskStack.empty(*shape) for object_id in queries}
-        confidence = {object_id: np.full(len(clip), -1.0, np.float32) for object_id in queries}
-        total = sum(_steps(clip, queries))
-        for done, found in enumerate(self._both_ways(clip, queries, watch), 1):
-            object_id, frame = found.object_id, found.frame
-            if found.confidence > confidence[object_id][frame]:
-                confidence[object_id][frame] = found.confidence
-                masks[object_id] = masks[object_id].replaced({frame: found.mask})
-            shown = FrameMask("visible", object_id, frame, masks[object_id][frame])
-            watch.step(done, total, shown)
-        return {
-            object_id: VisibleTrack(masks[object_id], confidence[object_id])
-            for object_id in queries
-        }
 
-    def _both_ways(
-        self, clip: Clip, queries: Mapping[int, Query], watch: Watch
-    ) -> Iterator[_Found]:
-        first = min(min(query.visible) for query in queries.values())
-        last = max(max(query.visible) for query in queries.values())
-        for object_id, query in queries.items():
-            for frame, mask in query.visible.items():
-                yield _Found(frame, object_id, mask, 1.0)
-        yield from self._one_way(clip, queries, range(first, len(clip)), watch)
-        yield from self._one_way(clip, queries, range(last, -1, -1), watch)
+class _OneWay:
+    """Objects that are followed in one direction; the camera's motion is measured for all."""
 
-    def _one_way(
-        self, clip: Clip, queries: Mapping[int, Query], frames: range, watch: Watch
-    ) -> Iterator[_Found]:
-        """Follow every object along `frames`, from its first query frame on the way."""
-        if len(frames) < 2:
-            return
-        scale = Scale(clip.height, clip.width, self._settings.longest_side)
-        trackers: dict[int, ObjectTracker] = {}
-        last: View | None = None
-        camera: Transform = np.eye(3)
-        for index in frames:
+    def __init__(self, clip: Clip, settings: FlowSettings) -> None:
+        self._settings = settings
+        self._scale = Scale(clip.height, clip.width, settings.longest_side)
+        self._trackers: dict[int, ObjectTracker] = {}
+        self._last: View | None = None
+        self._camera: Transform = np.eye(3)
+
+    def next(self, frame: Frame, given: Mapping[int, Mask], watch: Watch) -> Iterator[Sight]:
+        view = self._scale.view(frame)
+        watch.check()
+        followed = {key: one for key, one in self._trackers.items() if key not in given}
+        if self._last is not None and self._trackers:
+            pair = pair_flow(self._last.grey, view.grey)
+            seen = [tracker.seen for tracker in self._trackers.values()]
+            self._camera = camera_motion(pair, seen, self._camera)
+        self._last = view
+        for object_id, tracker in followed.items():
             watch.check()
-            frame = clip.frame(index)
-            view = scale.view(frame)
-            watch.check()
-            if last is not None and trackers:
-                pair = pair_flow(last.grey, view.grey)
-                camera = camera_motion(pair, [t.seen for t in trackers.values()], camera)
-            for object_id, query in queries.items():
-                watch.check()
-                if index in query.visible:
-                    if object_id not in trackers:
-                        trackers[object_id] = self._new_tracker()
-                    trackers[object_id].start(view, scale.shrink(query.visible[index]))
-                elif object_id in trackers:
-                    sight = trackers[object_id].step(view, pair, camera)
-                    mask = scale.enlarge(sight.chance, frame)
-                    yield _Found(index, object_id, mask, sight.confidence)
-            last = view
-
-    def _new_tracker(self) -> ObjectTracker:
-        return ObjectTracker(self._settings.memory, self._settings.reach)
-
-
-def _steps(clip: Clip, queries: Mapping[int, Query]) -> Iterator[int]:
-    """How many masks `track` makes or takes of each object."""
-    for query in queries.values():
-        frames = query.visible.keys()
-        yield len(frames)
-        yield len(clip) - min(frames) - len(frames)
-        yield max(frames) + 1 - len(frames)
+            sight = tracker.step(view, pair, self._camera)
+            mask = self._scale.enlarge(sight.chance, frame)
+            yield Sight(object_id, mask, sight.confidence)
+        for object_id, mask in given.items():
+            if object_id not in self._trackers:
+                settings = self._settings
+                self._trackers[object_id] = ObjectTracker(settings.memory, settings.reach)
+            self._trackers[object_id].start(view, self._scale.shrink(mask))

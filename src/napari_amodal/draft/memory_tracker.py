@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import ClassVar
 
-import numpy as np
-
-from napari_amodal.clip import Clip
+from napari_amodal.clip import Clip, Frame
+from napari_amodal.draft.both_ways import Sight, track_both_ways
 from napari_amodal.draft.memory_follower import Follower
 from napari_amodal.draft.memory_network import network
-from napari_amodal.masks import Mask, MaskStack
-from napari_amodal.progress import FrameMask, Watch
+from napari_amodal.masks import Mask
+from napari_amodal.progress import Watch
 from napari_amodal.stages import Query, VisibleTrack
 
 
@@ -44,16 +43,6 @@ class MemorySettings:
     )
 
 
-@dataclass(frozen=True)
-class _Found:
-    """An object's mask on a frame, and how far it is trusted."""
-
-    frame: int
-    object_id: int
-    mask: Mask
-    confidence: float
-
-
 class MemoryTracker:
     """Follows objects by a space-time memory network, trained on composed clips; on the CPU."""
 
@@ -73,66 +62,26 @@ class MemoryTracker:
     def track(
         self, clip: Clip, queries: Mapping[int, Query], watch: Watch
     ) -> Mapping[int, VisibleTrack]:
-        """Find the visible masks of the queried objects on every frame.
+        """Find the visible masks of the queried objects on every frame; see `track_both_ways`."""
+        return track_both_ways(clip, queries, watch, lambda: _OneWay(self._settings))
 
-        Between two query frames each frame takes the more confident of the masks found forward
-        from the one and backward from the other.
-        """
-        shape = (len(clip), clip.height, clip.width)
-        masks = {object_id: MaskStack.empty(*shape) for object_id in queries}
-        confidence = {object_id: np.full(len(clip), -1.0, np.float32) for object_id in queries}
-        total = sum(_steps(clip, queries))
-        for done, found in enumerate(self._both_ways(clip, queries, watch), 1):
-            object_id, frame = found.object_id, found.frame
-            if found.confidence > confidence[object_id][frame]:
-                confidence[object_id][frame] = found.confidence
-                masks[object_id] = masks[object_id].replaced({frame: found.mask})
-            shown = FrameMask("visible", object_id, frame, masks[object_id][frame])
-            watch.step(done, total, shown)
-        return {
-            object_id: VisibleTrack(masks[object_id], confidence[object_id])
-            for object_id in queries
-        }
 
-    def _both_ways(
-        self, clip: Clip, queries: Mapping[int, Query], watch: Watch
-    ) -> Iterator[_Found]:
-        first = min(min(query.visible) for query in queries.values())
-        last = max(max(query.visible) for query in queries.values())
-        for object_id, query in queries.items():
-            for frame, mask in query.visible.items():
-                yield _Found(frame, object_id, mask, 1.0)
-        yield from self._one_way(clip, queries, range(first, len(clip)), watch)
-        yield from self._one_way(clip, queries, range(last, -1, -1), watch)
+class _OneWay:
+    """Objects that are followed in one direction, each for itself."""
 
-    def _one_way(
-        self, clip: Clip, queries: Mapping[int, Query], frames: range, watch: Watch
-    ) -> Iterator[_Found]:
-        """Follow every object along `frames`, from its first query frame on the way."""
-        if len(frames) < 2:
-            return
-        followers: dict[int, Follower] = {}
-        for index in frames:
+    def __init__(self, settings: MemorySettings) -> None:
+        self._settings = settings
+        self._followers: dict[int, Follower] = {}
+
+    def next(self, frame: Frame, given: Mapping[int, Mask], watch: Watch) -> Iterator[Sight]:
+        followed = {key: one for key, one in self._followers.items() if key not in given}
+        for object_id, follower in followed.items():
             watch.check()
-            frame = clip.frame(index)
-            for object_id, query in queries.items():
-                watch.check()
-                if index in query.visible:
-                    if object_id not in followers:
-                        followers[object_id] = self._new_follower()
-                    followers[object_id].start(frame, query.visible[index])
-                elif object_id in followers:
-                    sight = followers[object_id].step(frame)
-                    yield _Found(index, object_id, sight.mask, sight.confidence)
-
-    def _new_follower(self) -> Follower:
-        return Follower(network(), self._settings.crop, self._settings.memory)
-
-
-def _steps(clip: Clip, queries: Mapping[int, Query]) -> Iterator[int]:
-    """How many masks `track` makes or takes of each object."""
-    for query in queries.values():
-        frames = query.visible.keys()
-        yield len(frames)
-        yield len(clip) - min(frames) - len(frames)
-        yield max(frames) + 1 - len(frames)
+            seen = follower.step(frame)
+            yield Sight(object_id, seen.mask, seen.confidence)
+        for object_id, mask in given.items():
+            watch.check()
+            if object_id not in self._followers:
+                settings = self._settings
+                self._followers[object_id] = Follower(network(), settings.crop, settings.memory)
+            self._followers[object_id].start(frame, mask)
