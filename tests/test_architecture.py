@@ -11,7 +11,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 #: What must not be imported by opening the package, its core or its command line.
-HEAVY = ("napari", "qtpy", "PyQt5", "PyQt6", "PySide6", "magicgui", "superqt", "torch")
+HEAVY = (
+    "napari",
+    "qtpy",
+    "PyQt5",
+    "PyQt6",
+    "PySide6",
+    "magicgui",
+    "superqt",
+    "torch",
+    "onnxruntime",
+)
 
 
 def test_imports_point_one_way() -> None:
@@ -35,7 +45,9 @@ def test_every_module_has_its_place() -> None:
     [
         "napari_amodal",
         "napari_amodal.cli",
+        "napari_amodal.draft.drawn_stages",
         "napari_amodal.draft.flow_tracker",
+        "napari_amodal.draft.memory_tracker",
         "napari_amodal.draft.occlusion",
         "napari_amodal.draft.shape_completer",
         "napari_amodal.export",

@@ -168,7 +168,7 @@ def test_run_records_where_the_masks_came_from(completed: tuple[Path, Any]) -> N
     record = json.loads((out / "coffee" / "napari-amodal.json").read_text())
     assert record["engine"]["name"] == "draft"
     assert record["query_frame"] == 0
-    assert set(record["settings"]) == {"flow", "outline", "shape"}
+    assert set(record["settings"]) == {"memory", "learned"}
     assert record["software"]["napari-amodal"]
     assert [frame["visible"] for frame in record["frames"]] == [
         "query",
@@ -237,7 +237,7 @@ def save_mask(path: Path, pixels: np.ndarray, palette: bool = False) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--click", "0:60,50"), ("--click", "'flow'", "takes masks only", "tabe", "sam2-draft")),
+        (("--click", "0:60,50"), ("--click", "'memory'", "takes masks only", "tabe", "sam2-draft")),
         (("--engine", "tabe", "--click", "0-60-50"), ("--click 0-60-50", "FRAME:Y,X")),
         (("--engine", "tabe", "--click", "0:60"), ("--click 0:60", "FRAME:Y,X")),
         (("--engine", "tabe", "--click", "14:60,50"), ("the clip has frames 0 to 13",)),
@@ -413,8 +413,8 @@ def test_a_damaged_clip_is_refused_by_name(
         (("--object", "7"), ("7", "--query")),
         (("--engine", "no-such"), ("no-such", "draft")),
         (("--engine", "flow+outline+no-such"), ("no-such", "shape")),
-        (("--set", "shape.no_such=1"), ("shape.no_such=1", "no_such")),
-        (("--set", "no-such.setting=1"), ("no-such", "flow, outline, shape")),
+        (("--set", "memory.no_such=1"), ("memory.no_such=1", "no_such")),
+        (("--set", "no-such.setting=1"), ("no-such", "memory, learned")),
         (("--set", "nonsense"), ("nonsense", "STAGE.SETTING=VALUE")),
     ],
 )
@@ -637,7 +637,7 @@ def test_info_names_versions_engines_and_stages() -> None:
     assert done.returncode == 0
     for word in ("numpy", "processor cores", "draft", "tracker flow", "completer shape"):
         assert word in done.stdout
-    assert "ready: flow + outline + shape" in done.stdout
+    assert "ready: memory + learned + learned" in done.stdout
 
 
 def test_info_says_what_third_party_engines_lack(tmp_path: Path) -> None:

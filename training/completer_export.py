@@ -3,13 +3,12 @@
     python training/completer_export.py OUT_FOLDER/weights.pt completer.onnx
 
 Weights are stored in half precision and cast when they are loaded; the batch norms are folded into
-the convolutions. A ``.sha256`` is written beside the file.
+the convolutions. Its hash is written beside it, with those of the other networks there.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import io
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import numpy as np
 import onnx
 import torch
 from completer_net import COARSE_CHANNELS, FINE, CompleterNet
+from export_hashes import write_hashes
 from onnx import helper, numpy_helper
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -90,9 +90,8 @@ def export(net: CompleterNet, out: Path) -> None:
     )
     model = half_weights(onnx.load_from_string(stream.getvalue()))
     out.write_bytes(model.SerializeToString())
-    digest = hashlib.sha256(out.read_bytes()).hexdigest()
-    out.with_suffix(".onnx.sha256").write_text(f"{digest}  {out.name}\n")
-    print(f"{out}: {out.stat().st_size / 2**20:.2f} MiB, sha256 {digest}")
+    write_hashes(out.parent)
+    print(f"{out}: {out.stat().st_size / 2**20:.2f} MiB")
 
 
 def main() -> None:

@@ -9,19 +9,18 @@ file is opened; the parts are run against the network, and their hashes written 
 from __future__ import annotations
 
 import argparse
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
+from export_hashes import write_hashes
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from tracker_network import Answer, Features, Reader, Tracker, places, tokens
 
 SIDE = 256
-HASHES = "tracker.sha256"
 
 
 class ReaderPart(nn.Module):
@@ -130,9 +129,7 @@ def export(weights: Path, folder: Path) -> None:
             )  # fmt: skip
             halve(path)
             check(path, module, dict(zip(ins, inputs, strict=True)))
-    paths = sorted(folder.glob("tracker_*.onnx"))
-    lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}\n" for p in paths]
-    (folder / HASHES).write_text("".join(lines))
+    write_hashes(folder)
 
 
 def check(path: Path, module: nn.Module, inputs: dict[str, Tensor]) -> None:

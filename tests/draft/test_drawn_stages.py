@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -27,7 +25,6 @@ from hidden_scenes import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from napari_amodal.draft.completer_network import WEIGHTS, completer_network
 from napari_amodal.draft.drawn_stages import (
     AlignedCompleter,
     AlignedReasoner,
@@ -57,12 +54,7 @@ class Stages:
         return Found(occlusions[7], hypotheses[7])
 
 
-needs_weights = pytest.mark.skipif(
-    not WEIGHTS.exists(), reason="the completer's network is not trained yet"
-)
-
-
-@pytest.fixture(params=["aligned", pytest.param("learned", marks=needs_weights)], scope="module")
+@pytest.fixture(params=["aligned", "learned"], scope="module")
 def stages(request: pytest.FixtureRequest) -> Stages:
     if request.param == "aligned":
         return Stages(AlignedReasoner(DrawnSettings()), AlignedCompleter(DrawnSettings()))
@@ -188,15 +180,3 @@ def test_any_visible_masks_keep_the_promises(stages: Stages, data: st.DataObject
         assert (amodal | ~visible).all()
         assert not (amodal & ~visible & ~found.occlusion.hiders[frame]).any()
         assert not (found.occlusion.hiders[frame] & visible).any()
-
-
-@needs_weights
-def test_weights_that_were_changed_are_refused(tmp_path: Path) -> None:
-    changed = tmp_path / WEIGHTS.name
-    content = bytearray(WEIGHTS.read_bytes())
-    content[1000] ^= 1
-    changed.write_bytes(content)
-    beside = WEIGHTS.with_suffix(".onnx.sha256")
-    shutil.copy(beside, tmp_path / beside.name)
-    with pytest.raises(RuntimeError, match="install the package again"):
-        completer_network(changed)

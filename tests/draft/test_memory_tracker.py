@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 import pytest
 from test_flow_tracker import HEIGHT, WIDTH, Scene, disc, quality, scene
 
-from napari_amodal.draft.memory_network import PARTS, WEIGHTS, network, stored_hashes
 from napari_amodal.draft.memory_tracker import MemorySettings, MemoryTracker
 from napari_amodal.errors import Cancelled
 from napari_amodal.progress import Progress, Watch
@@ -109,17 +106,6 @@ def test_progress_ends_at_the_whole_and_a_cancel_stops_it() -> None:
     with pytest.raises(Cancelled):
         watch = Watch(None, lambda: True)
         MemoryTracker(MemorySettings()).track(made.clip, {1: made.query(0)}, watch)
-
-
-def test_weights_are_the_ones_that_were_shipped(tmp_path: Path) -> None:
-    assert set(stored_hashes()) == {f"tracker_{part}.onnx" for part in PARTS}
-    network()
-    for path in WEIGHTS.glob("tracker*"):
-        shutil.copy(path, tmp_path)
-    changed = tmp_path / "tracker_reader.onnx"
-    changed.write_bytes(changed.read_bytes()[:-1] + b"x")
-    with pytest.raises(RuntimeError, match=r"tracker_reader\.onnx is not the file"):
-        network(tmp_path)
 
 
 def test_another_thing_that_appears_is_not_taken_for_an_object_that_is_gone() -> None:

@@ -63,7 +63,7 @@ def _settings_of(engine: Engine, stage: str, text: str) -> dict[str, Any]:
             declared = stage_type(kind, name).settings_type
             hints = get_type_hints(declared)
             return {field.name: hints[field.name] for field in fields(declared)}
-    known = ", ".join(engine.stages.values())
+    known = ", ".join(dict.fromkeys(engine.stages.values()))
     raise CallError(f"--set {text}: the engine {engine.name!r} has the stages {known}")
 
 

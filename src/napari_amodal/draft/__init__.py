@@ -1,11 +1,15 @@
-"""The draft engine: classical stages that need only a CPU and download nothing."""
+"""The draft engine: stages that need only a CPU and download nothing.
+
+Its networks are small, were trained by us (``training/``), and come with the package; `flow` and
+`aligned` do without them.
+"""
 
 from napari_amodal.registry import Engine
 
 DRAFT = Engine(
     name="draft",
-    summary="CPU only, nothing to download: optical flow and the object's own shapes",
-    tracker="flow",
-    reasoner="outline",
-    completer="shape",
+    summary="CPU only, nothing to download: small networks that come with the package",
+    tracker="memory",
+    reasoner="learned",
+    completer="learned",
 )

@@ -60,11 +60,15 @@ class Found:
             self.confidence[frame] = confidence
             self.masks = self.masks.replaced({frame: mask})
 
+    @property
+    def track(self) -> VisibleTrack:
+        return VisibleTrack(self.masks, self.confidence)
+
 
 def track_both_ways(
     clip: Clip, queries: Mapping[int, Query], watch: Watch, way: Callable[[], OneWay]
-) -> Mapping[int, VisibleTrack]:
-    """The visible masks of the queried objects on every frame.
+) -> Mapping[int, Found]:
+    """The masks of the queried objects on every frame.
 
     Between two query frames each frame takes the more confident of the masks found forward from the
     one and backward from the other.
@@ -76,7 +80,7 @@ def track_both_ways(
         best.offer(frame, sight.mask, sight.confidence)
         shown = FrameMask("visible", sight.object_id, frame, best.masks[frame])
         watch.step(done, total, shown)
-    return {key: VisibleTrack(best.masks, best.confidence) for key, best in found.items()}
+    return found
 
 
 def _sights(

@@ -6,8 +6,6 @@ trained: ``training/README.md``; what it can do: ``weights/README.md``.
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -17,9 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_amodal.draft.shipped import WEIGHTS, open_network
+
 Float = NDArray[np.float32]
 
-WEIGHTS = Path(__file__).parent / "weights" / "completer.onnx"
+COMPLETER = WEIGHTS / "completer.onnx"
 
 
 @dataclass(frozen=True)
@@ -60,29 +60,6 @@ class CompleterNetwork:
 
 
 @cache
-def completer_network(path: Path = WEIGHTS) -> CompleterNetwork:
-    """The network of a file; opened once a process.
-
-    Raises
-    ------
-    RuntimeError
-        The file is not the one that was shipped.
-    """
-    import onnxruntime  # not needed, nor loaded, until something is completed
-
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != stored_hash(path):
-        raise RuntimeError(f"{path} is not the file that was shipped: install the package again")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-    )
-    wanted = {"CUDAExecutionProvider", "CPUExecutionProvider"}
-    providers = [name for name in onnxruntime.get_available_providers() if name in wanted]
-    session = onnxruntime.InferenceSession(content, options, providers=providers)
-    return CompleterNetwork(session)
-
-
-def stored_hash(path: Path = WEIGHTS) -> str:
-    """The sha256 that the file was shipped with."""
-    return path.with_suffix(".onnx.sha256").read_text().split()[0]
+def completer_network(path: Path = COMPLETER) -> CompleterNetwork:
+    """The network of a file; opened once a process. Raises what `open_network` raises."""
+    return CompleterNetwork(open_network(path))

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import ClassVar
 
 from napari_amodal.clip import Clip
 from napari_amodal.draft.aligned_memory import AlignedMemory
-from napari_amodal.draft.completer_network import WEIGHTS, completer_network
+from napari_amodal.draft.completer_network import COMPLETER, completer_network
 from napari_amodal.draft.completion import Answers
 from napari_amodal.draft.motion import measure_motion
 from napari_amodal.draft.object_completion import DrawnOcclusion, complete_object, within_hiders
+from napari_amodal.draft.shipped import lacking
 from napari_amodal.progress import FrameMask, Watch
 from napari_amodal.stages import Hypothesis, Occlusion, Query, VisibleTrack
 
@@ -52,12 +52,7 @@ class _Learned:
 
     @classmethod
     def missing(cls) -> tuple[str, ...]:
-        lacks = []
-        if find_spec("onnxruntime") is None:
-            lacks.append("it needs onnxruntime: pip install onnxruntime")
-        if not WEIGHTS.exists():
-            lacks.append(f"its weights {WEIGHTS.name} are not in this installation")
-        return tuple(lacks)
+        return lacking(COMPLETER.name)
 
     def _answers(self) -> Answers:
         return completer_network()

@@ -73,7 +73,8 @@ class FlowTracker:
         self, clip: Clip, queries: Mapping[int, Query], watch: Watch
     ) -> Mapping[int, VisibleTrack]:
         """Find the visible masks of the queried objects on every frame; see `track_both_ways`."""
-        return track_both_ways(clip, queries, watch, lambda: _OneWay(clip, self._settings))
+        found = track_both_ways(clip, queries, watch, lambda: _OneWay(clip, self._settings))
+        return {object_id: best.track for object_id, best in found.items()}
 
 
 class _OneWay:

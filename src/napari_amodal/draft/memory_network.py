@@ -7,8 +7,6 @@ a mask. How it was trained: ``training/README.md``; what it can do: ``weights/RE
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_amodal.draft.shipped import WEIGHTS, open_network
+
 Float = NDArray[np.float32]
 
-WEIGHTS = Path(__file__).parent / "weights"
 PARTS = ("encoder", "memorizer", "reader")
 #: The network was trained on pictures ``(colour - MEAN) / SPREAD``, colour 0..1; beyond the frame
 #: lies MEAN, and sides are multiples of STEP.
@@ -129,35 +128,5 @@ def _rows(grid: Float) -> Float:
 
 @cache
 def network(folder: Path = WEIGHTS) -> Network:
-    """The network; opened once a process.
-
-    Raises
-    ------
-    RuntimeError
-        A file is not the one that was shipped.
-    """
-    import onnxruntime  # not needed, nor loaded, until something is tracked
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-    )
-    wanted = {"CUDAExecutionProvider", "CPUExecutionProvider"}
-    providers = [name for name in onnxruntime.get_available_providers() if name in wanted]
-    hashes = stored_hashes(folder)
-    sessions = {}
-    for part in PARTS:
-        path = folder / f"tracker_{part}.onnx"
-        content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != hashes[path.name]:
-            raise RuntimeError(
-                f"{path} is not the file that was shipped: install the package again"
-            )
-        sessions[part] = onnxruntime.InferenceSession(content, options, providers=providers)
-    return Network(sessions)
-
-
-def stored_hashes(folder: Path = WEIGHTS) -> dict[str, str]:
-    """The sha256 that each of the network's files was shipped with, by file name."""
-    lines = (folder / "tracker.sha256").read_text().splitlines()
-    return {name: digest for digest, name in (line.split() for line in lines)}
+    """The network; opened once a process. Raises what `open_network` raises."""
+    return Network({part: open_network(folder / f"tracker_{part}.onnx") for part in PARTS})

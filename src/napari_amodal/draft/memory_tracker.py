@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import ClassVar
 
 from napari_amodal.clip import Clip, Frame
 from napari_amodal.draft.both_ways import Sight, track_both_ways
+from napari_amodal.draft.look_back import look_back
 from napari_amodal.draft.memory_follower import Follower
-from napari_amodal.draft.memory_network import network
+from napari_amodal.draft.memory_network import PARTS, network
+from napari_amodal.draft.shipped import lacking
 from napari_amodal.masks import Mask
-from napari_amodal.progress import Watch
+from napari_amodal.progress import FrameMask, Watch
 from napari_amodal.stages import Query, VisibleTrack
 
 
@@ -55,22 +56,29 @@ class MemoryTracker:
 
     @classmethod
     def missing(cls) -> tuple[str, ...]:
-        if find_spec("onnxruntime") is None:
-            return ("it needs onnxruntime: pip install onnxruntime",)
-        return ()
+        return lacking(*(f"tracker_{part}.onnx" for part in PARTS))
 
     def track(
         self, clip: Clip, queries: Mapping[int, Query], watch: Watch
     ) -> Mapping[int, VisibleTrack]:
         """Find the visible masks of the queried objects on every frame; see `track_both_ways`."""
-        return track_both_ways(clip, queries, watch, lambda: _OneWay(self._settings))
+        found = track_both_ways(clip, queries, watch, lambda: _OneWay(self._new_follower))
+        for object_id, best in found.items():
+            given = queries[object_id].visible
+            for frame in look_back(clip, given, best, self._new_follower):
+                shown = FrameMask("visible", object_id, frame, best.masks[frame])
+                watch.step(1, 1, shown, "looking back")
+        return {object_id: best.track for object_id, best in found.items()}
+
+    def _new_follower(self) -> Follower:
+        return Follower(network(), self._settings.crop, self._settings.memory)
 
 
 class _OneWay:
     """Objects that are followed in one direction, each for itself."""
 
-    def __init__(self, settings: MemorySettings) -> None:
-        self._settings = settings
+    def __init__(self, new: Callable[[], Follower]) -> None:
+        self._new = new
         self._followers: dict[int, Follower] = {}
 
     def next(self, frame: Frame, given: Mapping[int, Mask], watch: Watch) -> Iterator[Sight]:
@@ -82,6 +90,5 @@ class _OneWay:
         for object_id, mask in given.items():
             watch.check()
             if object_id not in self._followers:
-                settings = self._settings
-                self._followers[object_id] = Follower(network(), settings.crop, settings.memory)
+                self._followers[object_id] = self._new()
             self._followers[object_id].start(frame, mask)

@@ -21,7 +21,7 @@ from napari_amodal.draft.motion import ClipMotion
 from napari_amodal.draft.occlusion import clear_frames
 from napari_amodal.draft.shape_memory import hidden_part
 from napari_amodal.draft.window_path import window_path
-from napari_amodal.levels import FrameOcclusion, OcclusionLevel, level_of
+from napari_amodal.levels import NO_UP_TO, FrameOcclusion, OcclusionLevel, level_of
 from napari_amodal.masks import Mask, MaskStack
 from napari_amodal.stages import Hypothesis, Occlusion, Query, VisibleTrack
 
@@ -126,12 +126,15 @@ def _told(visible: Mask, drawn: Drawn, known: Mask | None, clear: bool) -> _Told
 
 
 def _clean(missing: Mask, visible: Mask, drawn: Drawn) -> Mask:
-    """The hidden part: nothing where the drawing holds the object for whole, and no slivers along
-    the outline of what is visible, which come from the windows' cells."""
+    """The hidden part: nothing where the drawing holds the object for whole, or what is missing is
+    too little for a level, and no slivers along the outline of what is visible, which come from the
+    windows' cells."""
+    nothing = np.zeros_like(missing)
     if drawn.occluded < 0.5:
-        return np.zeros_like(missing)
+        return nothing
     size = float(np.sqrt(np.count_nonzero(missing | visible)))
-    return hidden_part(missing, np.zeros_like(missing), size, drawn.cell / 2)
+    hidden = hidden_part(missing, nothing, size, drawn.cell / 2)
+    return nothing if hidden.sum() <= NO_UP_TO * (hidden | visible).sum() else hidden
 
 
 def _whole_box(inside: Box | None, beyond: Box | None, height: int, width: int) -> Box | None:

@@ -33,6 +33,6 @@ SAM2_DRAFT = Engine(
     name="sam2-draft",
     summary="SAM 2 tracks what is seen, the draft completes it: seconds, not minutes",
     tracker="sam2",
-    reasoner="outline",
-    completer="shape",
+    reasoner="learned",
+    completer="learned",
 )
