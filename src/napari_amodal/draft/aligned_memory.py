@@ -35,8 +35,8 @@ class AlignedMemory:
     def answer(self, channels: Mapping[str, Float]) -> list[Answer]:
         """The answers for a chunk's channels (`window_views.chunk_channels`), frame by frame."""
         visible = channels["fine"][:, 3]
-        same, beyond, known = (_enlarged(channels["coarse"][:, index]) for index in (0, 2, 7))
-        plain = (beyond > _BEYOND) & (same > _MOST_VIEWS)
+        same, known = (_enlarged(channels["coarse"][:, index]) for index in (0, 7))
+        plain = plain_background(channels)
         areas = visible.sum(axis=(1, 2))
         shown = np.minimum(1, areas / max(float(np.percentile(areas, 90)), 1.0)) ** _WHOLE_POWER
         shown = np.maximum(shown, known[:, 0, 0])
@@ -53,6 +53,12 @@ class AlignedMemory:
             _answer(shares[frame], visible[frame], plain[frame], same[frame], max(usual, own))
             for frame, own in enumerate(swing)
         ]
+
+
+def plain_background(channels: Mapping[str, Float]) -> Mask:
+    """Cells of a chunk's channels that plainly show background, bool ``(T, 128, 128)``."""
+    same, beyond = (_enlarged(channels["coarse"][:, index]) for index in (0, 2))
+    return np.asarray((beyond > _BEYOND) & (same > _MOST_VIEWS))
 
 
 def _answer(share: Float, visible: Float, plain: Mask, same: Float, swing: float) -> Answer:

@@ -1,7 +1,8 @@
 """Reasoners and completers that draw the whole object in its windows, and tell from that.
 
-Two of each: `learned` asks a network (`completer_network`), `aligned` what the windows showed of
-the object at other times (`aligned_memory`). A completer takes over what its reasoner has drawn.
+Two of each: `aligned` asks what the windows showed of the object at other times (`aligned_memory`),
+`learned` a network that is seconded by that (`seconded_network`). A completer takes over what its
+reasoner has drawn.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from napari_amodal.draft.completer_network import COMPLETER, completer_network
 from napari_amodal.draft.completion import Answers
 from napari_amodal.draft.motion import measure_motion
 from napari_amodal.draft.object_completion import DrawnOcclusion, complete_object, within_hiders
+from napari_amodal.draft.seconded_network import SecondedNetwork
 from napari_amodal.draft.shipped import lacking
 from napari_amodal.progress import FrameMask, Watch
 from napari_amodal.stages import Hypothesis, Occlusion, Query, VisibleTrack
@@ -43,7 +45,7 @@ class _Aligned:
 
 
 class _Learned:
-    """Asks the network."""
+    """Asks the network, seconded."""
 
     settings_type: ClassVar[type] = DrawnSettings
 
@@ -55,7 +57,7 @@ class _Learned:
         return lacking(COMPLETER.name)
 
     def _answers(self) -> Answers:
-        return completer_network()
+        return SecondedNetwork(completer_network())
 
 
 class _Reasoner:
