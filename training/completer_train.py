@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from completer_clips import Batch, Footage, compose, mirrored
+from completer_clips import Batch, compose, mirrored
+from completer_footage import Footage
 from completer_net import WIDTHS, CompleterNet
 from torch import Tensor, nn
 

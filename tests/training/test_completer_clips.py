@@ -13,7 +13,8 @@ torch = pytest.importorskip("torch")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "training"))
 
 import completer_clips  # noqa: E402
-from completer_clips import HEIGHT, WIDTH, Batch, Footage, compose, mirrored  # noqa: E402
+from completer_clips import Batch, compose, mirrored  # noqa: E402
+from completer_footage import HEIGHT, WIDTH, Footage  # noqa: E402
 from completer_net import CompleterNet  # noqa: E402
 from completer_train import losses  # noqa: E402
 

@@ -15,6 +15,7 @@ if not torch.cuda.is_available():
 pytest.importorskip("triton")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "training"))
 
+import compose_motion  # noqa: E402
 from compose_banks import MIPS, FrameBank, ShapeBank, _bar, _blob, _drawn, _stick_figure  # noqa: E402
 from tracker_loss import tracking_loss  # noqa: E402
 from tracker_network import Answer, Tracker, Widths  # noqa: E402
@@ -65,8 +66,8 @@ def test_the_same_seed_makes_the_same_clips(banks) -> None:
 def test_an_object_alone_on_a_scene_can_be_told_by_its_flat_colour(banks, monkeypatch) -> None:
     """With nothing in front, a flat red object is red where its mask is 1, and nowhere else."""
     monkeypatch.setattr(compose, "PRESENT", (1.0, 0.0, 0.0, 1.0, 0.0, 0.0))
-    monkeypatch.setattr(compose, "GOES_AWAY", 0.0)
-    fill = compose.Maker._fill
+    monkeypatch.setattr(compose_motion, "GOES_AWAY", 0.0)
+    fill = compose.Looks.fill
 
     def red(self, out, *rest) -> None:
         fill(self, out, *rest)
@@ -74,15 +75,15 @@ def test_an_object_alone_on_a_scene_can_be_told_by_its_flat_colour(banks, monkey
         out[:, :, compose.TARGET, 47:51] = torch.tensor([250.0, 0, 0, 0])
         out[..., 57:59] = 0
 
-    monkeypatch.setattr(compose.Maker, "_fill", red)
-    frames = compose.Maker._frames
+    monkeypatch.setattr(compose.Looks, "fill", red)
+    frames = compose.Looks.frame_numbers
 
     def plain(self, shutter, time):
         out = frames(self, shutter, time)
         out[..., :11] = torch.tensor([-9.0, -9, 9, 9, 1, 1, 1, 0, 1, 0, 1])
         return out
 
-    monkeypatch.setattr(compose.Maker, "_frames", plain)
+    monkeypatch.setattr(compose.Looks, "frame_numbers", plain)
     torch.manual_seed(1)
     batch = compose.Maker(*banks, batch=9, length=2, side=48).make()
     pictures = (batch.images.float() * compose.SPREAD + compose.MEAN)[2:]  # the first are blurred

@@ -1,6 +1,6 @@
 """What the completer's network is shown of a chunk of frames: windows, and evidence from the rest.
 
-The channels are those that the network was trained on: ``training/completer_clips.py`` makes the
+The channels are those that the network was trained on: ``training/completer_windows.py`` makes the
 same ones on the card (`windows_of`, `evidence_of`), and its check compares the two.
 """
 
