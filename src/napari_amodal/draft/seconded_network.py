@@ -22,6 +22,8 @@ _SECONDED = 0.2
 _TOO_MUCH = 0.3
 #: Chance from which some of the object is held for hidden where the memory agrees, and where not.
 _BOTH, _ALONE = 0.35, 0.7
+#: Of an object out of sight the memory is asked if the network draws less than this share of it.
+_DARES = 0.5
 #: The most that a logit may be where plain background is seen.
 _NOT_THERE = np.float32(-1.0)
 
@@ -41,16 +43,24 @@ class SecondedNetwork:
     def answer(self, channels: Mapping[str, Float]) -> list[Answer]:
         """The answers for a chunk's channels (`window_views.chunk_channels`), frame by frame."""
         first, second = self._network.answer(channels), self._memory.answer(channels)
+        seen = channels["fine"][:, 3].max(axis=(1, 2)) > 0.5
+        plain = plain_background(channels)
         return [
-            _joined(one, other, plain)
-            for one, other, plain in zip(first, second, plain_background(channels), strict=True)
+            _joined(one, other, bool(seen[frame]), plain[frame])
+            for frame, (one, other) in enumerate(zip(first, second, strict=True))
         ]
 
 
-def _joined(network: Answer, memory: Answer, plain: Mask) -> Answer:
+def _joined(network: Answer, memory: Answer, is_seen: bool, plain: Mask) -> Answer:
     amodal = network.amodal.copy()
     amodal[0] += np.float32(_SECONDED) * memory.amodal[0] - np.float32(_TOO_MUCH)
+    least = _BOTH if memory.occluded > 0.5 else _ALONE
+    is_hidden = network.occluded > least
+    if not is_seen:
+        # long out of sight, the network no longer dares to draw it
+        is_hidden = True
+        drawn, remembered = (amodal[0] > 0).sum(), (memory.amodal[0] > 0).sum()
+        amodal[0] = memory.amodal[0] if drawn < _DARES * remembered else amodal[0]
     amodal = np.where(plain, np.minimum(amodal, _NOT_THERE), amodal)
     front = np.where(plain, np.minimum(network.front, _NOT_THERE), network.front)
-    least = _BOTH if memory.occluded > 0.5 else _ALONE
-    return Answer(amodal, front, float(network.occluded > least), network.quality)
+    return Answer(amodal, front, float(is_hidden), network.quality)
