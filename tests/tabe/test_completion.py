@@ -21,7 +21,7 @@ from napari_amodal.masks import MaskStack  # noqa: E402
 from napari_amodal.progress import Progress, Watch  # noqa: E402
 from napari_amodal.readiness import weights_lacking  # noqa: E402
 from napari_amodal.stages import Hypothesis, Occlusion, Query, VisibleTrack  # noqa: E402
-from napari_amodal.tabe import completion  # noqa: E402
+from napari_amodal.tabe import fitted_model  # noqa: E402
 from napari_amodal.tabe.diffusion_completer import (  # noqa: E402
     DiffusionCompleter,
     DiffusionSettings,
@@ -110,7 +110,7 @@ def test_the_same_seed_gives_the_same_masks_and_a_kept_fit_as_well(
 ) -> None:
     first = complete(clip)
     assert len(list(fits_folder().glob("*.safetensors"))) == 1
-    monkeypatch.setattr(completion, "fit", None)  # a second fit would fail
+    monkeypatch.setattr(fitted_model, "fit", None)  # a second fit would fail
     again = complete(clip)
     assert [h.amodal for h in first] == [h.amodal for h in again]
 
