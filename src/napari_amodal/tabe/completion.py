@@ -188,7 +188,7 @@ class _Generation:
             seed = settings.seed + number
             latents = sample(self.predict, conditions, sampling, seed, self.steps.sampled)
             # Nothing is generated of such frames: what is given is the truth.
-            untouched = ~given.hidden.any(axis=(1, 2))
+            untouched = np.logical_not(given.hidden.any(axis=(1, 2)))
             return composed(diffusion.decode(latents), given, untouched)
 
     def _masks(

@@ -20,6 +20,7 @@ from napari_amodal.stages import (
     VisibleTrack,
 )
 from napari_amodal.tabe.interruptible import interruptible
+from napari_amodal.tabe.named_device import check_named
 from napari_amodal.tabe.triton_loading import load_triton
 
 STABLE_DIFFUSION = "stable-diffusion-inpainting"
@@ -131,6 +132,10 @@ class DiffusionCompleter:
     @classmethod
     def missing(cls) -> tuple[str, ...]:
         return missing_packages("torch", "diffusers", "transformers")
+
+    def check_device(self, watch: Watch) -> None:
+        """See `napari_amodal.stages.NeedsDevice`."""
+        check_named(self.settings.device, watch.check)
 
     def weights(self, clip: Clip | None = None) -> tuple[NeededWeight, ...]:
         """See `napari_amodal.stages.ReadsWeights`."""

@@ -25,6 +25,7 @@ from napari_amodal.readiness import missing_packages
 from napari_amodal.stages import NeededWeight, Occlusion, Query, VisibleTrack
 from napari_amodal.tabe.depth_source import DepthFolder, DepthSource
 from napari_amodal.tabe.interruptible import interruptible
+from napari_amodal.tabe.named_device import check_named
 from napari_amodal.tabe.occlusion_hiders import find_hiders
 from napari_amodal.tabe.occlusion_sides import knowing_sides
 from napari_amodal.tabe.occlusion_told import Told
@@ -97,10 +98,17 @@ class DepthReasoner:
     def missing(cls) -> tuple[str, ...]:
         return missing_packages("torch", "transformers")
 
+    def check_device(self, watch: Watch) -> None:
+        """See `napari_amodal.stages.NeedsDevice`."""
+        check_named(self._settings.device, watch.check)
+
     def weights(self, clip: Clip | None = None) -> tuple[NeededWeight, ...]:
         """See `napari_amodal.stages.ReadsWeights`: none where the depth is given."""
         settings = self._settings
-        if self._source is not None or settings.weights:
+        if self._source is not None:
+            return ()
+        if settings.weights:
+            self._weights()
             return ()
         if not settings.given:
             return (NeededWeight(self._named),)

@@ -16,6 +16,7 @@ from napari_amodal.progress import FrameMask, Watch
 from napari_amodal.readiness import missing_packages
 from napari_amodal.stages import NeededWeight, Query, VisibleTrack
 from napari_amodal.tabe.interruptible import interruptible
+from napari_amodal.tabe.named_device import check_named
 from napari_amodal.tabe.triton_loading import load_triton
 from napari_amodal.weights import require
 
@@ -74,9 +75,16 @@ class Sam2Tracker:
     def missing(cls) -> tuple[str, ...]:
         return missing_packages("torch", "transformers")
 
+    def check_device(self, watch: Watch) -> None:
+        """See `napari_amodal.stages.NeedsDevice`."""
+        check_named(self._settings.device, watch.check)
+
     def weights(self, clip: Clip | None = None) -> tuple[NeededWeight, ...]:
         """See `napari_amodal.stages.ReadsWeights`."""
-        return () if self._settings.weights else (NeededWeight(self._named),)
+        if self._settings.weights:
+            self._weights()
+            return ()
+        return (NeededWeight(self._named),)
 
     @property
     def _named(self) -> str:
