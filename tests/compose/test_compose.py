@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from napari_amodal.batch.outcome import Status
 from napari_amodal.cli import app
 from napari_amodal.clip import clip_from_array
-from napari_amodal.compose.clip_job import ComposeJob, compose_clip, is_composed
+from napari_amodal.compose.compose_job import ComposeJob, compose_clip, is_composed
 from napari_amodal.compose.course import Course, Timing
 from napari_amodal.compose.cutout import cut_out, soft_alpha
 from napari_amodal.compose.description import read_description

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 
@@ -16,6 +16,7 @@ from napari_amodal.draft.leaving import frames_leaving
 from napari_amodal.errors import InputError
 from napari_amodal.levels import FrameOcclusion, occlusion_of
 from napari_amodal.masks import Mask, MaskStack
+from napari_amodal.progress import Watch
 
 
 @dataclass(frozen=True)
@@ -120,19 +121,30 @@ class Composition:
     occlusion: tuple[FrameOcclusion, ...]
 
 
-def compose(name: str, target: Footage, occluders: Sequence[Occluder]) -> Composition:
+def compose(
+    name: str, target: Footage, occluders: Sequence[Occluder], watch: Watch | None = None
+) -> Composition:
     """Lay occluders over an object with nothing before it.
 
     Raises
     ------
     InputError
         An occluder is to meet the object in a frame in which one of the two is not there.
+    Cancelled
+        The watch says so.
     """
-    scene = _Scene(target, tuple(_placed_at_meeting(target, one) for one in occluders))
+    watch = watch or Watch()
+    scene = _Scene(target, tuple(placed_at_meeting(target, one) for one in occluders))
     height, width = target.clip.height, target.clip.width
-    frames = range(scene.shape[0])
-    amodal = MaskStack((scene.amodal(frame) for frame in frames), height, width)
-    visible = MaskStack((scene.visible(frame) for frame in frames), height, width)
+    count = scene.shape[0]
+
+    def seen() -> Iterator[Mask]:
+        for frame in range(count):
+            watch.step(frame, count)
+            yield scene.visible(frame)
+
+    amodal = MaskStack((scene.amodal(frame) for frame in range(count)), height, width)
+    visible = MaskStack(seen(), height, width)
     occlusion = occlusion_of(visible, amodal, frames_leaving(amodal))
     clip = Clip(name, lazy_frames(scene), fps=target.timing.fps or target.clip.fps)
     return Composition(clip, visible, amodal, occlusion)
@@ -219,7 +231,7 @@ def _cutout_at(occluder: Occluder, frame: int, size: tuple[int, int]) -> Cutout 
     return placed(cutout, place, size)
 
 
-def _placed_at_meeting(target: Footage, occluder: Occluder) -> Occluder:
+def placed_at_meeting(target: Footage, occluder: Occluder) -> Occluder:
     """An occluder whose position counts from the meeting, turned into one from the middle."""
     frame, footage = occluder.meet, occluder.footage
     if frame is None:
