@@ -27,10 +27,6 @@ class Course:
     def constant(cls, *values: float) -> Course:
         return cls((0.0,), (values,))
 
-    @property
-    def is_constant(self) -> bool:
-        return len(self.values) == 1
-
     def with_key(self, frame: float, *values: float) -> Course:
         """The course that also goes through these numbers at a frame."""
         keys = dict(zip(self.frames, self.values, strict=True)) | {frame: values}

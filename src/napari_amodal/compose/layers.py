@@ -67,6 +67,11 @@ class Footage:
                 f"the plate of {clip.name} has {len(plate)} frames: give one, or {len(clip)}"
             )
 
+    @property
+    def length(self) -> int:
+        """Frames of the clip that is composed on it, the pause included."""
+        return len(self.taken) + (self.timing.pause or 0)
+
     def background(self, frame: int) -> Frame | None:
         if self.plate is None:
             return None
@@ -159,8 +164,8 @@ class _Scene:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        clip, timing = self.target.clip, self.target.timing
-        return len(self.target.taken) + (timing.pause or 0), clip.height, clip.width, 3
+        clip = self.target.clip
+        return self.target.length, clip.height, clip.width, 3
 
     def amodal(self, frame: int) -> Mask:
         """The object's mask, as it was given."""
@@ -238,7 +243,7 @@ def placed_at_meeting(target: Footage, occluder: Occluder) -> Occluder:
         return occluder
     at = footage.timing.shown(len(footage.taken), frame)
     where = f"{footage.clip.name} is to meet {target.clip.name} at frame {frame}"
-    if not 0 <= frame < len(target.taken) + (target.timing.pause or 0) or at is None:
+    if not 0 <= frame < target.length or at is None:
         raise InputError(f"{where}, where one of them is not there")
     its = box_of(footage.masks[footage.taken[at]])
     other = box_of(target.masks[target.taken[min(frame, len(target.taken) - 1)]])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 
 from napari_amodal.clip import Clip
 from napari_amodal.compose.course import Timing
@@ -17,7 +18,7 @@ from napari_amodal.formats.mask_png import check_size, read_labels
 from napari_amodal.formats.tabe51 import read_tabe51
 from napari_amodal.formats.tiff import TIFF_SUFFIXES
 from napari_amodal.masks import Mask
-from napari_amodal.progress import Progress
+from napari_amodal.progress import Progress, Watch
 from napari_amodal.registry import find_engine
 from napari_amodal.stages import Query
 from napari_amodal.workers import IsCancelled
@@ -65,6 +66,35 @@ def open_masks(path: Path, clip: Clip, label: int | None) -> Mapping[int, Mask]:
             f"{path} has {count} masks, {clip.name} has {len(clip)} frames: give one for each"
         )
     return source
+
+
+def write_masks(path: Path, clip: Clip, masks: Mapping[int, Mask], watch: Watch) -> None:
+    """Write masks as a TIFF stack of a page a frame of `clip`, as `open_masks` reads it.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written.
+    Cancelled
+        The watch says so; what was there is untouched.
+    """
+
+    def pages() -> Iterator[NDArray[np.uint8]]:
+        none = np.zeros((clip.height, clip.width), np.uint8)
+        for frame in range(len(clip)):
+            watch.step(frame, len(clip))
+            yield masks[frame].astype(np.uint8) if frame in masks else none
+
+    shape = (len(clip), clip.height, clip.width)
+    beside = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(beside, pages(), shape=shape, dtype=np.uint8, compression="zlib")
+        beside.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 class _MaskFiles(Mapping[int, Mask]):

@@ -17,7 +17,7 @@ from napari_amodal.compose.sources import open_masks, own_masks, tracked_masks
 from napari_amodal.errors import InputError
 from napari_amodal.formats.mask_png import read_labels
 from napari_amodal.formats.opening import open_clip
-from napari_amodal.formats.tabe51 import is_tabe51
+from napari_amodal.formats.tabe51 import AMODAL, VISIBLE, is_tabe51
 from napari_amodal.masks import Mask
 from napari_amodal.workers import IsCancelled
 
@@ -145,7 +145,7 @@ def _footage(table: Table, is_cancelled: IsCancelled) -> Footage:
     plate = table.path("plate")
     return Footage(
         clip,
-        _masks(table, source, clip, timing, is_cancelled),
+        read_masks(table, source, clip, timing, is_cancelled),
         timing,
         None if plate is None else open_clip(plate),
     )
@@ -166,9 +166,17 @@ def read_timing(table: Table) -> Timing:
     return Timing(fps, first or 0, table.whole("last"), reverse, begin or 0, pause)
 
 
-def _masks(
+def brings_masks(table: Table, source: Path) -> bool:
+    """Whether a table says where the masks are, or its source is a clip folder with some."""
+    if "masks" in table.values or "track" in table.values:
+        return True
+    return is_tabe51(source) and any((source / name).is_dir() for name in (AMODAL, VISIBLE))
+
+
+def read_masks(
     table: Table, source: Path, clip: Clip, timing: Timing, is_cancelled: IsCancelled
 ) -> Mapping[int, Mask]:
+    """The masks of a table's thing by frame of its source; what is to be tracked is tracked."""
     masks, query = table.path("masks"), table.path("track")
     if masks is not None and query is not None:
         raise InputError(f"{table.where} has masks and track: keep one of them")
