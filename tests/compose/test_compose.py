@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 import tifffile
 from hypothesis import given, settings
@@ -278,6 +279,22 @@ def test_json_says_the_same(sources: Path) -> None:
     ]
 
 
+def test_a_clean_plate_is_a_picture_or_a_clip(sources: Path) -> None:
+    background = np.full((HEIGHT, WIDTH, 3), (0, 0, 255), np.uint8)
+    PIL.Image.fromarray(background).save(sources / "plate.png")
+    (sources / "plates").mkdir()
+    PIL.Image.fromarray(background).save(sources / "plates/0.png")
+    shown = []
+    for plate in ("plate.png", "plates"):
+        text = DESCRIPTION.replace('pause = "end"', f'pause = "end"\nplate = "{plate}"')
+        job = described(sources, text)["one"]
+        job = ComposeJob(job.described, sources / plate.split(".")[0] / "out")
+        outcome = compose_clip(job, lambda: False)
+        assert outcome.status is Status.DONE, outcome
+        shown.append(np.stack(list(read_tabe51(job.target).clip)))
+    assert (shown[0] == shown[1]).all()
+
+
 def test_what_is_composed_of_something_else_is_refused(sources: Path) -> None:
     job = described(sources)["one"]
     compose_clip(job, lambda: False)
@@ -300,6 +317,7 @@ def test_masks_may_be_tracked_from_one_frame(sources: Path) -> None:
     ("before", "after", "told"),
     [
         ("pause = 2", "pause = -2", "pause is -2"),
+        ("pause = 2", "pause = 2147483648", "up to 100000"),
         ("pause = 2", "paus = 2", "has the key 'paus'"),
         ("pause = 2", "last = 99", "frames 0 to 99 are not all there"),
         ("pause = 2", "fps = 3", "fps is for videos"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 
@@ -143,13 +143,13 @@ def compose(
     height, width = target.clip.height, target.clip.width
     count = scene.shape[0]
 
-    def seen() -> Iterator[Mask]:
+    def watched(mask: Callable[[int], Mask], done: int) -> Iterator[Mask]:
         for frame in range(count):
-            watch.step(frame, count)
-            yield scene.visible(frame)
+            watch.step(done + frame, 2 * count)
+            yield mask(frame)
 
-    amodal = MaskStack((scene.amodal(frame) for frame in range(count)), height, width)
-    visible = MaskStack(seen(), height, width)
+    amodal = MaskStack(watched(scene.amodal, 0), height, width)
+    visible = MaskStack(watched(scene.visible, count), height, width)
     occlusion = occlusion_of(visible, amodal, frames_leaving(amodal))
     clip = Clip(name, lazy_frames(scene), fps=target.timing.fps or target.clip.fps)
     return Composition(clip, visible, amodal, occlusion)

@@ -9,12 +9,18 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_amodal.clip import Clip
+from napari_amodal.clip import Clip, clip_over, safe_name
 from napari_amodal.compose.course import Timing
 from napari_amodal.engine import track
 from napari_amodal.errors import CallError, InputError
-from napari_amodal.formats.images import image_files
+from napari_amodal.formats.images import (
+    IMAGE_SUFFIXES,
+    ImageFolder,
+    image_files,
+    read_header,
+)
 from napari_amodal.formats.mask_png import check_size, read_labels
+from napari_amodal.formats.opening import open_clip
 from napari_amodal.formats.tabe51 import read_tabe51
 from napari_amodal.formats.tiff import TIFF_SUFFIXES
 from napari_amodal.masks import Mask
@@ -33,6 +39,19 @@ def own_masks(folder: Path) -> Mapping[int, Mask]:
             f"{folder} brings no masks: give masks, or track them from a mask of one frame"
         )
     return masks
+
+
+def open_plate(path: Path) -> Clip:
+    """An occluder's background without it: a picture, or a clip of as many frames as the source.
+
+    Raises
+    ------
+    InputError
+        It cannot be read.
+    """
+    if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES - TIFF_SUFFIXES:
+        return clip_over(safe_name(path.stem), ImageFolder((path,), (read_header(path),)), path)
+    return open_clip(path)
 
 
 def open_masks(path: Path, clip: Clip, label: int | None) -> Mapping[int, Mask]:

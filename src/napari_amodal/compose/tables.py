@@ -13,13 +13,16 @@ from napari_amodal.clip import Clip
 from napari_amodal.compose.course import Course, Timing
 from napari_amodal.compose.description import Described, check_keys
 from napari_amodal.compose.layers import Footage, Occluder
-from napari_amodal.compose.sources import open_masks, own_masks, tracked_masks
+from napari_amodal.compose.sources import open_masks, open_plate, own_masks, tracked_masks
 from napari_amodal.errors import InputError
 from napari_amodal.formats.mask_png import read_labels
 from napari_amodal.formats.opening import open_clip
 from napari_amodal.formats.tabe51 import AMODAL, VISIBLE, is_tabe51
 from napari_amodal.masks import Mask
 from napari_amodal.workers import IsCancelled
+
+#: Frames; a slip of the keyboard is not to fill the disk.
+_LONGEST_PAUSE = 100_000
 
 _SOURCE_KEYS = frozenset({"source", "masks", "label", "track", "track_frame", "engine", "plate"})
 _TIMING_KEYS = frozenset({"fps", "first", "last", "reverse", "pause"})
@@ -147,7 +150,7 @@ def _footage(table: Table, is_cancelled: IsCancelled) -> Footage:
         clip,
         read_masks(table, source, clip, timing, is_cancelled),
         timing,
-        None if plate is None else open_clip(plate),
+        None if plate is None else open_plate(plate),
     )
 
 
@@ -157,8 +160,11 @@ def read_timing(table: Table) -> Timing:
     pause, reverse = table.values.get("pause", 0), table.values.get("reverse", False)
     if pause == "end":
         pause = None
-    elif not isinstance(pause, int) or isinstance(pause, bool) or pause < 0:
-        raise InputError(f"{table.where}: pause is {pause!r}; it is a number of frames, or 'end'")
+    elif not isinstance(pause, int) or isinstance(pause, bool) or not 0 <= pause <= _LONGEST_PAUSE:
+        raise InputError(
+            f"{table.where}: pause is {pause!r}; it is a number of frames up to {_LONGEST_PAUSE}, "
+            "or 'end'"
+        )
     if not isinstance(reverse, bool):
         raise InputError(f"{table.where}: reverse is {reverse!r}, it is true or false")
     if fps is not None and fps <= 0:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_amodal.clip import Clip
 from napari_amodal.compose.course import Course, Timing
 from napari_amodal.compose.layers import Footage, Occluder
+from napari_amodal.compose.sources import open_plate
 from napari_amodal.compose.tables import (
     Table,
     brings_masks,
@@ -180,7 +181,7 @@ class Part:
         InputError
             No frame is taken, the plate does not fit, or a taken frame has no mask at all.
         """
-        plate = None if self.plate is None else open_clip(self.plate)
+        plate = None if self.plate is None else open_plate(self.plate)
         footage = Footage(self.clip, self.masks, self.timing, plate)
         if not self.filled.intersection(footage.taken):
             raise InputError(
