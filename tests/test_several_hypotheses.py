@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from statistics import fmean, stdev
@@ -15,11 +16,12 @@ import pytest
 from typer.testing import CliRunner
 
 from napari_amodal import registry
-from napari_amodal.batch.clip_job import ClipJob, Method, complete_clip
+from napari_amodal.batch.clip_job import ClipJob, Method, complete_clip, is_done
 from napari_amodal.batch.outcome import Status
 from napari_amodal.cli import app
 from napari_amodal.clip import Clip
 from napari_amodal.engine import run
+from napari_amodal.errors import CallError
 from napari_amodal.export import annotation_of, export
 from napari_amodal.formats.tabe51 import read_tabe51, write_tabe51
 from napari_amodal.masks import MaskStack
@@ -86,9 +88,18 @@ def test_run_writes_all_and_evaluate_scores_all(
     tmp_path: Path, truth: Path, sample: SampleClip
 ) -> None:
     out = tmp_path / "out"
-    call("run", truth / "one", "--visible", "given", "--engine", ENGINE, "--out", out)
-    job = ClipJob(truth / "two", out, Method(ENGINE, {}, given=True))
+    call(
+        "run", truth / "one", "--visible", "given", "--engine", ENGINE, "--out", out, "--hypotheses"
+    )
+    method = Method(ENGINE, {}, given=True)
+    job = ClipJob(truth / "two", out, method, every_hypothesis=True)
     assert complete_clip(job, lambda: False).status is Status.DONE
+    assert is_done(job)
+    bare = ClipJob(truth / "one", tmp_path / "bare", method)
+    assert complete_clip(bare, lambda: False).status is Status.DONE
+    assert not read_tabe51(bare.target).hypotheses
+    with pytest.raises(CallError, match="without its 3 hypotheses"):
+        is_done(replace(bare, every_hypothesis=True))
     expected = [widened(sample.visible, by) for by in (0, 2, 5)]
     for name in ("one", "two"):
         back = read_tabe51(out / name)
@@ -117,7 +128,7 @@ def test_what_was_corrected_is_one_truth(tmp_path: Path, sample: SampleClip) -> 
         find_engine(ENGINE),
         visible={1: sample.visible},
     )
-    made = annotation_of(completion, 1)
+    made = annotation_of(completion, 1, every_hypothesis=True)
     export(tmp_path, clip, {1: made}, completion)
     assert len(read_tabe51(tmp_path / "clip").hypotheses) == 3
     assert made.edited(made.visible, made.amodal).hypotheses == made.hypotheses

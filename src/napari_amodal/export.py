@@ -57,7 +57,7 @@ class Annotation:
     levels : mapping of int to OcclusionLevel
         Frames whose level was set by hand.
     hypotheses : tuple of MaskStack
-        All that the run gave, where it gave several and nothing was corrected since.
+        All that the run gave, where they are to be written and nothing was corrected since.
     """
 
     visible: MaskStack
@@ -103,8 +103,13 @@ def _mark_edited(
     )
 
 
-def annotation_of(completion: Completion, object_id: int) -> Annotation:
-    """One object of a run as it came out: the best hypothesis, nothing edited."""
+def annotation_of(
+    completion: Completion, object_id: int, *, every_hypothesis: bool = False
+) -> Annotation:
+    """One object of a run as it came out: the best hypothesis, nothing edited.
+
+    With `every_hypothesis` all of them are exported beside it, where there are several.
+    """
     found = completion.objects[object_id]
     frames = range(len(found.track.masks))
     tracked = Origin.TRACKED if completion.tracked else Origin.GIVEN
@@ -122,7 +127,9 @@ def annotation_of(completion: Completion, object_id: int) -> Annotation:
             if occlusion.level is OcclusionLevel.NONE
         ),
         hypotheses=(
-            tuple(one.amodal for one in found.hypotheses) if len(found.hypotheses) > 1 else ()
+            tuple(one.amodal for one in found.hypotheses)
+            if every_hypothesis and len(found.hypotheses) > 1
+            else ()
         ),
     )
 
