@@ -400,8 +400,10 @@ class ComposeModel(QObject):
         self.changed.emit()
 
     def _touched(self) -> None:
-        """Something is other than it was saved."""
+        """Something is other than it was saved, and than it is shown composed."""
         self.is_saved = False
+        if self.shown.view is View.PREVIEW:
+            self._say("The preview is older than this: press Preview again")
 
     def _say(self, status: str) -> None:
         self.status = status

@@ -128,12 +128,17 @@ class CompositionView(QObject):
         kept, frame = self.view is view, self.frame
         before, self._layers = self._layers, []
         self._placed, self._target = [], None
+        names = [layer.name for layer in layers]
+        # The new ones first: a viewer that is empty for a moment draws while it loses its axes,
+        # which has crashed in OpenGL.
+        for layer in layers:
+            self.viewer.add_layer(layer)
         for layer in before:
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
+        for layer, name in zip(layers, names, strict=True):
+            layer.name = name  # the old ones may have had it until now
         self.view = view
-        for layer in layers:
-            self.viewer.add_layer(layer)
         self._layers = layers
         if layers:
             self.viewer.layers.selection.active = layers[-1]
