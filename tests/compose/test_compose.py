@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
+import fuzz_compose
 from napari_amodal.batch.outcome import Status
 from napari_amodal.cli import app
 from napari_amodal.clip import clip_from_array
@@ -293,6 +294,17 @@ def test_a_clean_plate_is_a_picture_or_a_clip(sources: Path) -> None:
         assert outcome.status is Status.DONE, outcome
         shown.append(np.stack(list(read_tabe51(job.target).clip)))
     assert (shown[0] == shown[1]).all()
+
+
+def test_changed_descriptions_are_composed_or_refused(tmp_path: Path) -> None:
+    """A small part of what ``benchmarks/fuzz_compose.py`` does for minutes."""
+    fuzz_compose.make_sources(tmp_path / "seed")
+    told = set()
+    for seed in range(40):
+        work = tmp_path / f"work-{seed}"
+        work.mkdir()
+        told.add(fuzz_compose.one_round(tmp_path / "seed", work, seed))
+    assert told == {"refused", "composed", "failed with a reason"}
 
 
 def test_what_is_composed_of_something_else_is_refused(sources: Path) -> None:
