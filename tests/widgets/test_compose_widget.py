@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+from napari.utils.interactions import (
+    mouse_move_callbacks,
+    mouse_press_callbacks,
+    mouse_release_callbacks,
+)
 from qtpy.QtWidgets import QFileDialog, QMessageBox
-from tests.widgets.driving import brush, paint_square
 
 from napari_amodal.clip import clip_from_array
 from napari_amodal.compose.compose_job import ComposeJob, compose_clip, is_composed
@@ -20,6 +25,9 @@ from napari_amodal.levels import occlusion_of
 from napari_amodal.masks import MaskStack
 from napari_amodal.widgets.composing.compose_widget import ComposeWidget
 from napari_amodal.widgets.composing.composition_view import View
+from still_engine import StillTracker
+
+from .driving import _mouse, brush, paint_square
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 8
 
@@ -162,8 +170,8 @@ def test_dragging_moves_the_chosen_occluder(qtbot: Any, panel: ComposeWidget, ba
     viewer, model = panel.model.shown.viewer, panel.model
     shown = viewer.layers[-1]
     assert viewer.layers.selection.active is shown
-    brush_less = [(0.0, 20.0, 20.0), (0.0, 24.0, 30.0), (0.0, 25.0, 32.0)]
-    drag_layer(viewer, shown, brush_less)
+    way = [(0.0, 20.0, 20.0), (0.0, 24.0, 30.0), (0.0, 25.0, 32.0)]
+    drag_layer(viewer, shown, way)
     assert model.chosen is model.parts[1]
     assert model.chosen.table["position"] == pytest.approx([5.0, 12.0])
     assert panel.numbers.down_spin.value() == 5
@@ -171,15 +179,10 @@ def test_dragging_moves_the_chosen_occluder(qtbot: Any, panel: ComposeWidget, ba
 
 
 def drag_layer(viewer: Any, shown: Any, positions: list[tuple[float, ...]]) -> None:
-    from napari.utils.interactions import mouse_move_callbacks as move
-    from napari.utils.interactions import mouse_press_callbacks as press
-    from napari.utils.interactions import mouse_release_callbacks as release
-    from tests.widgets.driving import _mouse
-
-    press(shown, _mouse("mouse_press", viewer, positions[0]))
+    mouse_press_callbacks(shown, _mouse("mouse_press", viewer, positions[0]))
     for position in positions[1:]:
-        move(shown, _mouse("mouse_move", viewer, position))
-    release(shown, _mouse("mouse_release", viewer, positions[-1]))
+        mouse_move_callbacks(shown, _mouse("mouse_move", viewer, position))
+    mouse_release_callbacks(shown, _mouse("mouse_release", viewer, positions[-1]))
 
 
 def test_a_painted_mask_stays_when_it_is_tracked_again(
@@ -197,6 +200,25 @@ def test_a_painted_mask_stays_when_it_is_tracked_again(
     assert (labels.data[9] == corrected).all()
     assert (labels.data[12] != 0).any()
     assert ((labels.data[12] != 0) == (corrected != 0)).all(), "the nearest painted frame"
+
+
+def test_what_is_painted_while_it_is_tracked_stays(
+    qtbot: Any, panel: ComposeWidget, passing: Path, monkeypatch: Any
+) -> None:
+    add(qtbot, panel, passing)
+    labels = layer(panel, "masks of passing")
+    panel.model.shown.go_to(4)
+    paint_square(labels, 4)
+    monkeypatch.setattr(StillTracker, "_rest", lambda self, s, watch: _sleep(watch, 0.05))
+    panel.tracker.setCurrentText("still")
+    panel.track_button.click()
+    brush(panel.model.shown.viewer, labels, [(9, 40, 40), (9, 40, 50)])
+    meanwhile = labels.data[9].copy()
+    assert panel.model.is_busy
+    wait(qtbot, panel)
+    assert meanwhile.any()
+    assert (labels.data[9] == meanwhile).all()
+    assert (labels.data[8] == labels.data[4]).all()
 
 
 def test_what_is_lacking_or_wrong_is_told(
@@ -231,9 +253,7 @@ def test_cancelling_leaves_everything_as_it_was(
     panel.model.shown.go_to(4)
     paint_square(layer(panel, "masks of passing"), 4)
     assert panel.model.chosen is not None
-    from still_engine import StillTracker
-
-    monkeypatch.setattr(StillTracker, "_rest", lambda self, s, watch: _sleep(watch))
+    monkeypatch.setattr(StillTracker, "_rest", lambda self, s, watch: _sleep(watch, 0.2))
     panel.tracker.setCurrentText("still")
     panel.track_button.click()
     qtbot.waitUntil(lambda: "Standing still" in panel.status.text(), timeout=30_000)
@@ -244,10 +264,8 @@ def test_cancelling_leaves_everything_as_it_was(
     assert not panel.model.chosen.tracked
 
 
-def _sleep(watch: Any) -> None:
-    import time
-
-    time.sleep(0.2)
+def _sleep(watch: Any, seconds: float) -> None:
+    time.sleep(seconds)
     watch.check()
 
 

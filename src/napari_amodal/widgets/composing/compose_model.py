@@ -2,47 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
-from napari.utils.notifications import notification_manager, show_error
-from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_amodal.clip import safe_name
 from napari_amodal.compose.compose_job import ComposeJob, write_composed
 from napari_amodal.compose.description import Described, read_description, write_description
 from napari_amodal.compose.layers import Composition, compose
 from napari_amodal.compose.sources import open_masks, tracked_masks, write_masks
-from napari_amodal.errors import Cancelled, InputError
+from napari_amodal.errors import InputError
+from napari_amodal.masks import Mask
 from napari_amodal.progress import Watch
 from napari_amodal.registry import StageKind, find_engine, stage_names
-from napari_amodal.widgets.background_job import BackgroundJob
 from napari_amodal.widgets.composing.composition_view import CompositionView, View
+from napari_amodal.widgets.composing.one_job import Job, OneJob
 from napari_amodal.widgets.composing.part import Part, as_values, open_part
 from napari_amodal.widgets.composing.part_layers import told_levels
 
-TICK_MS = 40
 
-Job = BackgroundJob[Any]
-
-
-class ComposeModel(QObject):
+class ComposeModel(OneJob):
     """The state behind the panel.
 
     Signals
     -------
     changed
         A part, a view, a job or the status is another.
-    progressed
-        The job has gone on.
     stepped
         Another frame is shown, or the numbers at it are others.
     """
 
-    changed = Signal()
-    progressed = Signal()
     stepped = Signal()
 
     def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
@@ -54,15 +47,9 @@ class ComposeModel(QObject):
         #: The description file that was opened or saved last.
         self.file: Path | None = None
         self.is_saved = False
-        self.status = ""
-        self.job: Job | None = None
         self.shown = CompositionView(viewer, self)
         self.shown.changed.connect(self.changed)
         self.shown.stepped.connect(self.stepped)
-        self._then: Callable[[Any], None] = lambda result: None
-        self._timer = QTimer(self)
-        self._timer.setInterval(TICK_MS)
-        self._timer.timeout.connect(self._tick)
 
     # -- the parts --------------------------------------------------------------------------------
 
@@ -80,10 +67,10 @@ class ComposeModel(QObject):
             self.name = self.name or safe_name(part.name)
             self.chosen = part
             self._touched()
-            self._say("")
+            self.say("")
             self.show(View.SOURCE)
 
-        self._start(f"Opening {source.name} …", lambda job: open_part(values, Path(), job), take)
+        self.start(f"Opening {source.name} …", lambda job: open_part(values, Path(), job), take)
 
     def choose(self, part: Part) -> None:
         if part is not self.chosen:
@@ -185,14 +172,14 @@ class ComposeModel(QObject):
         draft = find_engine("draft")
         engine = f"{tracker}+{draft.reasoner}+{draft.completer}"
 
-        def work(job: Job) -> Any:
+        def work(job: Job) -> Mapping[int, Mask]:
             painted = part.painted()
             if not painted:
                 raise InputError(
                     f"nothing is painted of {part.name} on the frames that are taken: show its "
                     "source, and paint it where all of it is seen"
                 )
-            found = tracked_masks(
+            return tracked_masks(
                 part.clip,
                 painted,
                 engine,
@@ -200,15 +187,14 @@ class ComposeModel(QObject):
                 on_progress=job.report,
                 is_cancelled=job.is_cancelled,
             )
-            return found, painted
 
-        def take(found: Any) -> None:
-            part.take_tracked(*found)
+        def take(found: Mapping[int, Mask]) -> None:
+            part.take_tracked(found)
             self._masks_came(
                 f"{part.name} was tracked: look at its masks, and paint where they err"
             )
 
-        self._start(f"Tracking {part.name} …", work, take)
+        self.start(f"Tracking {part.name} …", work, take)
 
     def open_masks(self, path: Path) -> None:
         """Take the chosen part's masks from a TIFF stack or a folder of images."""
@@ -228,12 +214,12 @@ class ComposeModel(QObject):
             part.tracked.clear()
             self._masks_came(f"{part.name} has the masks of {path.name}")
 
-        self._start(f"Reading {path.name} …", work, take)
+        self.start(f"Reading {path.name} …", work, take)
 
     def _masks_came(self, told: str) -> None:
         self._touched()
         self.shown.refresh()
-        self._say(told)
+        self.say(told)
 
     # -- views ------------------------------------------------------------------------------------
 
@@ -250,7 +236,7 @@ class ComposeModel(QObject):
                 self._preview()
         except InputError as error:
             show_error(str(error))
-            self._say(str(error))
+            self.say(str(error))
 
     def _show_again(self) -> None:
         """After another part was chosen, or one left out; a preview is the person's to renew."""
@@ -263,9 +249,9 @@ class ComposeModel(QObject):
     def _preview(self) -> None:
         def take(found: Composition) -> None:
             self.shown.show_preview(found)
-            self._say(f"{len(found.clip)} frames: {told_levels(found)}")
+            self.say(f"{len(found.clip)} frames: {told_levels(found)}")
 
-        self._start(
+        self.start(
             "Composing …", lambda job: self._composed(Watch(job.report, job.is_cancelled)), take
         )
 
@@ -290,10 +276,10 @@ class ComposeModel(QObject):
         def take(parts: list[Part]) -> None:
             self.parts, self.chosen, self.name = parts, parts[0], described.name
             self.file, self.is_saved = file, not any(part.is_unsaved for part in parts)
-            self._say(f"{described.name} of {file.name}")
+            self.say(f"{described.name} of {file.name}")
             self.show(View.OVERLAP)
 
-        self._start(
+        self.start(
             f"Opening {described.name} …",
             lambda job: [open_part(table, described.base, job) for table in tables],
             take,
@@ -326,9 +312,9 @@ class ComposeModel(QObject):
         def take(_: Any) -> None:
             self.file = file
             self.is_saved = not any(part.is_unsaved for part in self.parts)
-            self._say(f"Saved to {file}")
+            self.say(f"Saved to {file}")
 
-        self._start("Saving …", work, take)
+        self.start("Saving …", work, take)
 
     @property
     def write_hindrance(self) -> str:
@@ -353,58 +339,10 @@ class ComposeModel(QObject):
             write_composed(target, found, watch)
             return f"{target.target}: {len(found.clip)} frames, {told_levels(found)}"
 
-        self._start("Composing …", work, self._say)
-
-    # -- jobs -------------------------------------------------------------------------------------
-
-    @property
-    def is_busy(self) -> bool:
-        return self.job is not None
-
-    def cancel(self) -> None:
-        if self.job is not None:
-            self.job.cancel()
-            self._say("Cancelling …")
-
-    def _start(self, told: str, work: Callable[[Job], Any], then: Callable[[Any], None]) -> None:
-        if self.is_busy:
-            return
-        self.job, self._then = BackgroundJob(work), then
-        self.destroyed.connect(self.job.cancel)  # the panel or the window is closed
-        self.job.start()
-        self._timer.start()
-        self._say(told)
-
-    def _tick(self) -> None:
-        job = self.job
-        if job is None:
-            self._timer.stop()
-        elif job.is_alive:
-            self.progressed.emit()
-        else:
-            self.job = None
-            self._timer.stop()
-            self._end(job)
-
-    def _end(self, job: Job) -> None:
-        if job.error is None:
-            self._then(job.result)
-        elif isinstance(job.error, Cancelled):
-            self._say("Cancelled")
-        elif isinstance(job.error, InputError):
-            self._say(str(job.error))
-            show_error(str(job.error))
-        else:
-            self._say(f"{type(job.error).__name__}: {job.error}")
-            notification_manager.receive_error(type(job.error), job.error, job.error.__traceback__)
-        self.changed.emit()
+        self.start("Composing …", work, self.say)
 
     def _touched(self) -> None:
         """Something is other than it was saved, and than it is shown composed."""
         self.is_saved = False
         if self.shown.view is View.PREVIEW:
-            self._say("The preview is older than this: press Preview again")
-
-    def _say(self, status: str) -> None:
-        self.status = status
-        self.changed.emit()
+            self.say("The preview is older than this: press Preview again")

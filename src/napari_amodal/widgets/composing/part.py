@@ -25,7 +25,7 @@ from napari_amodal.errors import InputError
 from napari_amodal.formats.opening import open_clip
 from napari_amodal.masks import Mask
 from napari_amodal.widgets.background_job import BackgroundJob
-from napari_amodal.widgets.mask_patch import MaskPatch
+from napari_amodal.widgets.mask_patch import EMPTY, MaskPatch
 from napari_amodal.widgets.mask_volume import mask_volume
 
 #: Numbers that may change in time, and what they are unless told.
@@ -206,10 +206,11 @@ class Part:
             if mask.any() and self.tracked.get(at) != MaskPatch.of(mask)
         }
 
-    def take_tracked(self, masks: Mapping[int, Mask], painted: Mapping[int, Mask]) -> None:
-        """Take what the tracker found; what was painted meanwhile or before stays."""
+    def take_tracked(self, masks: Mapping[int, Mask]) -> None:
+        """Take what the tracker found; what was painted before or meanwhile stays."""
         for frame, mask in masks.items():
-            if frame not in painted:
+            before = self.tracked.get(frame, EMPTY)
+            if MaskPatch.of(self.volume[frame] != 0) == before:
                 self.volume[frame] = mask
                 self.tracked[frame] = MaskPatch.of(mask)
         self.look_at(masks)
