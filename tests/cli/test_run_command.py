@@ -103,7 +103,7 @@ def test_query_frame_chooses_the_clips_own_mask(clip_folder: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--click", "0:60,50"), ("--click", "'flow'", "takes masks only", "tabe", "sam2-draft")),
+        (("--click", "0:60,50"), ("--click", "'memory'", "takes masks only", "tabe", "sam2-draft")),
         (("--engine", "tabe", "--click", "0-60-50"), ("--click 0-60-50", "FRAME:Y,X")),
         (("--engine", "tabe", "--click", "0:60"), ("--click 0:60", "FRAME:Y,X")),
         (("--engine", "tabe", "--click", "14:60,50"), ("the clip has frames 0 to 13",)),
