@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from cli_calls import COMMAND, FRAMES, LEVELS, assert_refused, call, save_mask
 
+from napari_amodal.draft.shape_completer import ShapeSettings
 from napari_amodal.formats.tabe51 import read_tabe51, write_tabe51
 from napari_amodal.sample import SampleClip, sample_clip
 
@@ -147,15 +149,12 @@ def test_object_picks_one_label(clip_folder: Path, two_objects: Path, tmp_path: 
     assert json.loads(done.stdout)["objects"][0]["object"] == 2
 
 
-def test_set_changes_a_setting_and_is_recorded(
-    clip_folder: Path, completed: tuple[Path, Any], tmp_path: Path
-) -> None:
+def test_set_changes_a_setting_and_is_recorded(clip_folder: Path, tmp_path: Path) -> None:
     """The first number among the completer's settings, whatever it is called."""
-    record = json.loads((completed[0] / "coffee" / "napari-amodal.json").read_text())
-    numbers = {k: v for k, v in record["settings"]["shape"].items() if type(v) in (int, float)}
-    name, value = next(iter(numbers.items()))
-    arguments = ("run", clip_folder, "--out", tmp_path, "--visible", "given")
-    done = call(*arguments, "--set", f"shape.{name}={value}")
+    usual = asdict(ShapeSettings())
+    name, value = next((k, v) for k, v in usual.items() if type(v) in (int, float))
+    engine = ("--engine", "flow+outline+shape", "--visible", "given")
+    done = call("run", clip_folder, "--out", tmp_path, *engine, "--set", f"shape.{name}={value}")
     assert done.returncode == 0, done.stderr
     again = json.loads((tmp_path / "coffee" / "napari-amodal.json").read_text())
     assert again["settings"]["shape"][name] == value
