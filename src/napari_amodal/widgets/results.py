@@ -22,8 +22,8 @@ from napari_amodal.widgets.result_layer import ResultLayer
 
 Check = Callable[[], None]
 
-#: Trackers are unsure from here down: of the draft's masks, every other one below it has an IoU under
-#: 0.5, of those above one in twelve (30 composed clips).
+#: Trackers are unsure from here down: of the draft's masks below it every other one has an IoU
+#: under 0.5, of those above it one in twelve (30 composed clips).
 LOW_CONFIDENCE = 0.7
 
 #: Bottom to top.
