@@ -113,6 +113,13 @@ class Part:
         except ValueError as error:
             raise InputError(f"{self.name}: {error}") from error
 
+    def cut(self) -> tuple[int, ...]:
+        """The source's frames after the cut to its rate, which the range counts."""
+        try:
+            return Timing(self.timing.fps).taken(len(self.clip), self.clip.fps)
+        except ValueError:  # `taken` says what is wrong
+            return tuple(range(len(self.clip)))
+
     def look_at(self, frames: Iterable[int]) -> None:
         """Note which of some frames of the source have a mask now."""
         for frame in frames:
