@@ -198,6 +198,18 @@ class MaskStack:
             raise ValueError(f"masks of shape {other.shape} do not fit {self.shape}")
         return self._with({frame: other._frames[frame] for frame in frames})
 
+    def with_packed(self, masks: Mapping[int, PackedMask]) -> MaskStack:
+        """The same stack with the masks of some frames replaced by packed ones.
+
+        Raises
+        ------
+        ValueError
+            As `from_packed`.
+        """
+        for frame, packed in masks.items():
+            self._check_packed(frame, packed)
+        return self._with(masks)
+
     def _with(self, changed: Mapping[int, PackedMask]) -> MaskStack:
         frames = list(self._frames)
         for frame, packed in changed.items():
