@@ -112,6 +112,7 @@ def _united(first: ObjectAnnotation, second: ObjectAnnotation) -> ObjectAnnotati
         query_frames=frozenset(queries),
         clicks=MappingProxyType({}),
         locked=first.locked | second.locked,
+        fresh=first.fresh | second.fresh,
         levels=MappingProxyType(dict(sorted((dict(second.levels) | dict(first.levels)).items()))),
         leaving=first.leaving & second.leaving,
         hypotheses=_hypotheses(first, second),

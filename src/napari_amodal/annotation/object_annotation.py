@@ -40,6 +40,8 @@ class ObjectAnnotation:
         Frames on which the object was pointed at.
     locked : frozenset of int
         Frames that no run and no tool changes.
+    fresh : frozenset of int
+        Locked frames that no run and no update has gone by yet.
     levels : mapping of int to OcclusionLevel
         Frames whose level was set by hand.
     leaving : frozenset of int
@@ -63,6 +65,7 @@ class ObjectAnnotation:
     query_frames: frozenset[int] = frozenset()
     clicks: Mapping[int, Clicks] = field(default_factory=lambda: MappingProxyType({}))
     locked: frozenset[int] = frozenset()
+    fresh: frozenset[int] = frozenset()
     levels: Mapping[int, OcclusionLevel] = field(default_factory=lambda: MappingProxyType({}))
     leaving: frozenset[int] = frozenset()
     hypotheses: tuple[Hypothesis, ...] = ()
@@ -143,8 +146,10 @@ def with_locks(
 ) -> ObjectAnnotation:
     """The object with locks set on some frames, or lifted from them."""
     chosen = frozenset(frames)
-    now = annotated.locked | chosen if locked else annotated.locked - chosen
-    return replace(annotated, locked=now)
+    if not locked:
+        return replace(annotated, locked=annotated.locked - chosen, fresh=annotated.fresh - chosen)
+    fresh = annotated.fresh | (chosen - annotated.locked)
+    return replace(annotated, locked=annotated.locked | chosen, fresh=fresh)
 
 
 def with_level(
@@ -202,6 +207,7 @@ def _marked(
         visible_origin=with_origin(annotated.visible_origin, new_visible, Origin.EDITED),
         amodal_origin=with_origin(annotated.amodal_origin, new_amodal, Origin.EDITED),
         locked=annotated.locked | new_visible | new_amodal,
+        fresh=annotated.fresh | new_visible | new_amodal,
     )
 
 
@@ -244,6 +250,7 @@ def completed(
         leaving=frozenset(gone - annotated.locked) | (annotated.leaving & annotated.locked),
         hypotheses=found.hypotheses,
         picks=(0,) * len(annotated),
+        fresh=annotated.fresh - found.query.amodal.keys(),
     )
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
 
 from napari_amodal.annotation.clip_annotation import ClipAnnotation, new_object, with_object
 from napari_amodal.annotation.object_annotation import ObjectAnnotation, with_origin
 from napari_amodal.export import Origin
 from napari_amodal.masks import PackedMask
 
-Kind = Literal["visible", "amodal"]
+_Found = dict[int, dict[str, dict[int, PackedMask]]]
 
 
 class Provisional:
@@ -27,12 +26,13 @@ class Provisional:
 
     def __init__(self, begin: ClipAnnotation) -> None:
         self._begin = begin
-        self._found: dict[int, dict[Kind, dict[int, PackedMask]]] = {}
+        self._found: _Found = {}
+        self._new: _Found = {}
 
-    def add(self, kind: Kind, object_id: int, frame: int, mask: PackedMask) -> None:
+    def add(self, kind: str, object_id: int, frame: int, mask: PackedMask) -> None:
         """Take one mask."""
-        kinds = self._found.setdefault(object_id, {"visible": {}, "amodal": {}})
-        kinds[kind][frame] = mask
+        for found in (self._found, self._new):
+            found.setdefault(object_id, {"visible": {}, "amodal": {}})[kind][frame] = mask
 
     @property
     def frames(self) -> frozenset[int]:
@@ -42,25 +42,37 @@ class Provisional:
         )
 
     def onto(self, state: ClipAnnotation) -> ClipAnnotation:
-        """A state with what was found laid over it; an object that was deleted stays so."""
-        for object_id, kinds in self._found.items():
+        """A state with all that was found laid over it; an object that was deleted stays so."""
+        self._new = {}
+        return self._laid(self._found, state, state)
+
+    def news_onto(self, shown: ClipAnnotation, state: ClipAnnotation) -> ClipAnnotation:
+        """``onto(state)``, where `shown` is what it gave before: only what came since is laid."""
+        new, self._new = self._new, {}
+        return self._laid(new, shown, state)
+
+    def _laid(self, found: _Found, shown: ClipAnnotation, state: ClipAnnotation) -> ClipAnnotation:
+        for object_id, kinds in found.items():
             if object_id not in state.objects and object_id in self._begin.objects:
                 continue
-            now = state.objects.get(object_id) or new_object(object_id, state.shape)
-            state = with_object(state, object_id, self._over(object_id, now, kinds))
-        return state
+            now = shown.objects.get(object_id) or new_object(object_id, state.shape)
+            own = state.objects.get(object_id, now)
+            shown = with_object(shown, object_id, self._over(object_id, now, own, kinds))
+        return shown
 
     def _over(
         self,
         object_id: int,
         now: ObjectAnnotation,
-        kinds: Mapping[Kind, Mapping[int, PackedMask]],
+        own: ObjectAnnotation,
+        kinds: Mapping[str, Mapping[int, PackedMask]],
     ) -> ObjectAnnotation:
+        """`now` with masks on frames that the annotator has left alone in `own`."""
         free = {
             kind: {
                 frame: mask
                 for frame, mask in found.items()
-                if frame not in now.locked and self._is_untouched(object_id, now, frame)
+                if frame not in own.locked and self._is_untouched(object_id, own, frame)
             }
             for kind, found in kinds.items()
         }
@@ -72,9 +84,9 @@ class Provisional:
             amodal_origin=with_origin(now.amodal_origin, free["amodal"], Origin.COMPLETED),
         )
 
-    def _is_untouched(self, object_id: int, now: ObjectAnnotation, frame: int) -> bool:
+    def _is_untouched(self, object_id: int, own: ObjectAnnotation, frame: int) -> bool:
         before = self._begin.objects.get(object_id)
-        if before is None or before is now:
+        if before is None or before is own:
             return True
-        same_visible = now.visible.same_frame(before.visible, frame)
-        return same_visible and now.amodal.same_frame(before.amodal, frame)
+        same_visible = own.visible.same_frame(before.visible, frame)
+        return same_visible and own.amodal.same_frame(before.amodal, frame)

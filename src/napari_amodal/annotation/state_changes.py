@@ -43,7 +43,7 @@ def _changed(old: ObjectAnnotation, now: ObjectAnnotation) -> set[int]:
     for stack, other in _stacks(old, now):
         if stack is not other:
             frames.update(_different(stack.packed, other.packed))
-    frames |= (old.locked ^ now.locked) | (old.leaving ^ now.leaving)
+    frames |= (old.locked ^ now.locked) | (old.fresh ^ now.fresh) | (old.leaving ^ now.leaving)
     frames |= old.query_frames ^ now.query_frames
     return frames | _other_keys(old.levels, now.levels) | _other_keys(old.clicks, now.clicks)
 

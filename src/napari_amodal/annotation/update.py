@@ -55,7 +55,7 @@ class Update:
         Frames that have been locked or changed by hand since the update began stay as they are.
         """
         free = [frame for frame in self.frames if self._is_untouched(now, frame)]
-        return taken(now, self.after, free)
+        return replace(taken(now, self.after, free), fresh=now.fresh - self.before.fresh)
 
     def _is_untouched(self, now: ObjectAnnotation, frame: int) -> bool:
         same_visible = now.visible.same_frame(self.before.visible, frame)

@@ -211,6 +211,17 @@ class AnnotationModel(QObject):
         self.current = object_id
         return object_id
 
+    def adopt_queries(self, queries: Mapping[int, Mapping[int, Mask]]) -> None:
+        """Take queries, by object and frame, that were there before; no step of its own."""
+        assert self.history is not None
+        state = self.history.state
+        for object_id, masks in queries.items():
+            annotated = _with_queries(state, object_id, masks)
+            if annotated is not None:
+                state = with_object(state, object_id, annotated)
+        if state is not self.history.state:
+            self.amend(state)
+
     def amend(self, state: ClipAnnotation) -> None:
         """Let the last step end otherwise; for what belongs to it and is no step of its own."""
         assert self.history is not None
@@ -244,7 +255,8 @@ class AnnotationModel(QObject):
 
     def job_found(self) -> None:
         """The job has found more."""
-        self._show()
+        if self._job is not None and self.history is not None:
+            self._show(self._job[1].news_onto(self.state, self.history.state))
 
     def end_job(self, outcome: Callable[[ClipAnnotation], ClipAnnotation] | None = None) -> None:
         """Make one step of what the job found.
@@ -271,15 +283,11 @@ class AnnotationModel(QObject):
 
     def _step(self, history: History) -> None:
         self.history = history
-        self._show()
+        self._show(history.state if self._job is None else self._job[1].onto(history.state))
         self.history_changed.emit()
 
-    def _show(self) -> None:
-        assert self.history is not None
-        before, now = self._state, self.history.state
-        assert before is not None
-        if self._job is not None:
-            now = self._job[1].onto(now)
+    def _show(self, now: ClipAnnotation) -> None:
+        before = self.state
         self._state = now
         if has_other_objects(before, now):
             if self._current not in now.objects:

@@ -25,11 +25,11 @@ from napari_amodal.progress import Progress
 from napari_amodal.widgets.completion_model import CompletionModel
 from napari_amodal.widgets.completion_run import RunRequest
 from napari_amodal.widgets.engine_picker import EnginePicker
+from napari_amodal.widgets.export_job import export_folders, exported_layers
 from napari_amodal.widgets.frame_strip import FrameStrip
 from napari_amodal.widgets.layer_clip import clip_of
 from napari_amodal.widgets.layer_combo import LayerCombo
 from napari_amodal.widgets.occlusion_view import OcclusionView
-from napari_amodal.widgets.query_watch import QueryWatch
 
 
 class CompletionWidget(QWidget):
@@ -46,7 +46,7 @@ class CompletionWidget(QWidget):
         # apart by identity.
         viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self.model = CompletionModel(viewer, self)
-        self._watch = QueryWatch(viewer.dims, self)
+        self._watch = self.model.query_link.search
         self._make_inputs(viewer)
         self._make_run_controls()
         self._make_results()
@@ -188,7 +188,9 @@ class CompletionWidget(QWidget):
         folder = QFileDialog.getExistingDirectory(self, "Export the clip folder into …")
         if not folder:
             return
-        there = [path for path in self.model.export_folders(Path(folder)) if path.exists()]
+        there = [
+            path for path in export_folders(self.model.annotation, Path(folder)) if path.exists()
+        ]
         if there and not self._may_replace(there):
             return
         self.model.start_export(Path(folder), overwrite=bool(there))
@@ -219,7 +221,8 @@ class CompletionWidget(QWidget):
             return "Open a clip first: drop a video or a folder here, or File > Open Sample"
         if self.model.stack_fault:
             return self.model.stack_fault
-        if self.model.query is None:
+        has_truth = any(found.anchors for found in self.model.annotation.objects.values())
+        if self.model.query is None and not has_truth:
             return "Press New and paint the object on one frame"
         choice = self.engines.choice
         return f"{choice.name} lacks something, see above" if choice.lacks else ""
@@ -230,7 +233,6 @@ class CompletionWidget(QWidget):
             self.frames.choose(model.stack)
         if self.query.chosen is not model.query and model.query is not None:
             self.query.choose(model.query)
-        self._watch.follow(model.query)
         self.painted.setText(self._watch.text)
         self.painted.setVisible(bool(self._watch.text))
         self.frames.setDisabled(model.is_busy or self.frames.chosen is None)
@@ -243,7 +245,7 @@ class CompletionWidget(QWidget):
         model = self.model
         hindrance = self._run_hindrance
         self.run_button.setEnabled(not hindrance)
-        has_run = bool(model.results and model.results.layers and model.results.is_from_run)
+        has_run = any(not found.is_given for found in model.layers.layers)
         self.run_button.setText("Run again" if has_run else "Run")
         self.run_button.setToolTip(hindrance or "Find the object in all frames (Ctrl+Return)")
         self.cancel_button.setEnabled(model.run is not None and not model.is_cancelling)
@@ -253,7 +255,7 @@ class CompletionWidget(QWidget):
         self.export_button.setEnabled(not hindrance)
         self.export_button.setToolTip(
             hindrance
-            or f"Write frames, {model.exported_layers} and annos.json as a TABE-51 folder "
+            or f"Write frames, {exported_layers(model.layers)} and annos.json as a TABE-51 folder "
             "(Ctrl+Shift+E)"
         )
         self.progress.setVisible(model.is_busy)
