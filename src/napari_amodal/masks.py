@@ -161,6 +161,21 @@ class MaskStack:
         packed = self._frames[frame]
         return None if packed.box is None else packed.pixels()
 
+    def within(self, frame: int, box: Box) -> Mask:
+        """The mask of one frame inside a box that holds all of it; no more than that is unpacked.
+
+        Returns
+        -------
+        ndarray
+            Bool ``(height, width)`` of the box.
+        """
+        mask = np.zeros((box.height, box.width), np.bool_)
+        packed = self._frames[frame]
+        if packed.box is not None:
+            y, x = packed.box.y0 - box.y0, packed.box.x0 - box.x0
+            mask[y : y + packed.box.height, x : x + packed.box.width] = packed.pixels()
+        return mask
+
     def __iter__(self) -> Iterator[Mask]:
         return (self[frame] for frame in range(len(self)))
 

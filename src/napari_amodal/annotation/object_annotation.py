@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from napari_amodal.boxes import Box
 from napari_amodal.engine import ObjectCompletion
 from napari_amodal.export import Annotation, Origin
 from napari_amodal.levels import FrameOcclusion, OcclusionLevel, frame_occlusion
@@ -109,8 +110,14 @@ class ObjectAnnotation:
 
     def occlusion(self, frame: int) -> FrameOcclusion:
         """Level and amount of a frame from the masks as they are, or the level set by hand."""
+        boxes = self.visible.packed[frame].box, self.amodal.packed[frame].box
+        known = [box for box in boxes if box is not None] or [Box(0, 0, 1, 1)]
+        around = known[0].union(known[-1])  # a full frame of 1080p takes ten times as long
         return frame_occlusion(
-            self.visible[frame], self.amodal[frame], frame in self.leaving, self.levels.get(frame)
+            self.visible.within(frame, around),
+            self.amodal.within(frame, around),
+            frame in self.leaving,
+            self.levels.get(frame),
         )
 
     def annotation(self) -> Annotation:
