@@ -129,7 +129,9 @@ def track(
     _check_length(clip)
     check_queries(clip, queries)
     stages = _made(clip, engine, (StageKind.TRACKER,), settings or {})
-    return stages.track(clip, queries, Watch(on_progress, is_cancelled))
+    watch = Watch(on_progress, is_cancelled)
+    stages.check_devices(watch)
+    return stages.track(clip, queries, watch)
 
 
 def complete(
@@ -149,7 +151,9 @@ def complete(
     _check_length(clip)
     check_queries(clip, queries)
     stages = _made(clip, engine, _AFTER_TRACKING, settings or {})
-    return stages.complete(clip, queries, tracks, Watch(on_progress, is_cancelled))
+    watch = Watch(on_progress, is_cancelled)
+    stages.check_devices(watch)
+    return stages.complete(clip, queries, tracks, watch)
 
 
 _AFTER_TRACKING = (StageKind.REASONER, StageKind.COMPLETER)

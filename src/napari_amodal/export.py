@@ -259,7 +259,7 @@ def provenance(
 
 
 def _run_record(completion: Completion | None, object_id: int) -> dict[str, Any]:
-    if completion is None:
+    if completion is None or object_id not in completion.objects:
         return {"engine": None}
     found = completion.objects[object_id]
     engine = completion.engine

@@ -29,20 +29,21 @@ class PackedMask:
     box: Box | None
     bits: bytes
 
+    @classmethod
+    def of(cls, mask: Mask) -> PackedMask:
+        """A mask, bool ``(H, W)``, packed."""
+        box = box_of(mask)
+        return EMPTY if box is None else cls(box, np.packbits(mask[box.slices]).tobytes())
 
-_EMPTY = PackedMask(None, b"")
+    def pixels(self) -> Mask:
+        """The mask inside the box, bool ``(height, width)`` of it; not for an empty one."""
+        assert self.box is not None
+        bits = np.unpackbits(np.frombuffer(self.bits, np.uint8), count=self.box.area)
+        return bits.reshape(self.box.height, self.box.width).astype(np.bool_)
 
 
-def _pack(mask: Mask) -> PackedMask:
-    box = box_of(mask)
-    return _EMPTY if box is None else PackedMask(box, np.packbits(mask[box.slices]).tobytes())
-
-
-def _unpack(packed: PackedMask) -> Mask:
-    assert packed.box is not None
-    box = packed.box
-    bits = np.unpackbits(np.frombuffer(packed.bits, np.uint8), count=box.area)
-    return bits.reshape(box.height, box.width).astype(np.bool_)
+#: The mask without a pixel.
+EMPTY = PackedMask(None, b"")
 
 
 class MaskStack:
@@ -79,7 +80,7 @@ class MaskStack:
             raise ValueError(
                 f"mask {index} has shape {mask.shape}, the frames are {self.height} x {self.width}"
             )
-        return _pack(mask)
+        return PackedMask.of(mask)
 
     @classmethod
     def from_array(cls, masks: NDArray[np.bool_]) -> MaskStack:
@@ -91,7 +92,7 @@ class MaskStack:
     def empty(cls, frames: int, height: int, width: int) -> MaskStack:
         """A stack of `frames` empty masks."""
         stack = cls((), height, width)
-        stack._frames = (_EMPTY,) * frames
+        stack._frames = (EMPTY,) * frames
         return stack
 
     @classmethod
@@ -152,13 +153,28 @@ class MaskStack:
         packed = self._frames[frame]
         mask = np.zeros((self.height, self.width), np.bool_)
         if packed.box is not None:
-            mask[packed.box.slices] = _unpack(packed)
+            mask[packed.box.slices] = packed.pixels()
         return mask
 
     def crop(self, frame: int) -> Mask | None:
         """The mask of one frame inside its box ``boxes[frame]``, or None where it is empty."""
         packed = self._frames[frame]
-        return None if packed.box is None else _unpack(packed)
+        return None if packed.box is None else packed.pixels()
+
+    def within(self, frame: int, box: Box) -> Mask:
+        """The mask of one frame inside a box that holds all of it; no more than that is unpacked.
+
+        Returns
+        -------
+        ndarray
+            Bool ``(height, width)`` of the box.
+        """
+        mask = np.zeros((box.height, box.width), np.bool_)
+        packed = self._frames[frame]
+        if packed.box is not None:
+            y, x = packed.box.y0 - box.y0, packed.box.x0 - box.x0
+            mask[y : y + packed.box.height, x : x + packed.box.width] = packed.pixels()
+        return mask
 
     def __iter__(self) -> Iterator[Mask]:
         return (self[frame] for frame in range(len(self)))
@@ -169,7 +185,7 @@ class MaskStack:
         full = np.zeros(self.shape, np.bool_)
         for frame, packed in enumerate(self._frames):
             if packed.box is not None:
-                full[frame][packed.box.slices] = _unpack(packed)
+                full[frame][packed.box.slices] = packed.pixels()
         return full if dtype is None else full.astype(dtype, copy=False)
 
     def __eq__(self, other: object) -> bool:
@@ -197,6 +213,18 @@ class MaskStack:
         if other.shape != self.shape:
             raise ValueError(f"masks of shape {other.shape} do not fit {self.shape}")
         return self._with({frame: other._frames[frame] for frame in frames})
+
+    def with_packed(self, masks: Mapping[int, PackedMask]) -> MaskStack:
+        """The same stack with the masks of some frames replaced by packed ones.
+
+        Raises
+        ------
+        ValueError
+            As `from_packed`.
+        """
+        for frame, packed in masks.items():
+            self._check_packed(frame, packed)
+        return self._with(masks)
 
     def _with(self, changed: Mapping[int, PackedMask]) -> MaskStack:
         frames = list(self._frames)

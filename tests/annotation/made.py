@@ -57,6 +57,7 @@ def objects(draw: st.DrawFn, shape: tuple[int, int, int]) -> ObjectAnnotation:
         query_frames=draw(frames),
         clicks=MappingProxyType(dict(sorted(draw(st.dictionaries(by_frame, clicks)).items()))),
         locked=draw(frames),
+        fresh=draw(frames),
         levels=MappingProxyType(
             dict(sorted(draw(st.dictionaries(by_frame, st.sampled_from(OcclusionLevel))).items()))
         ),

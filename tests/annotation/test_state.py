@@ -29,7 +29,7 @@ from napari_amodal.annotation.object_annotation import (
 )
 from napari_amodal.errors import InputError
 from napari_amodal.export import Origin
-from napari_amodal.levels import OcclusionLevel
+from napari_amodal.levels import OcclusionLevel, frame_occlusion
 from napari_amodal.masks import MaskStack
 from napari_amodal.stages import Hypothesis
 
@@ -203,3 +203,11 @@ def test_history_keeps_the_latest_steps_and_shares_what_is_the_same() -> None:
     assert len(history.steps) <= MOST_STEPS
     untouched = {id(step.state.objects[1].visible.packed[4]) for step in history.steps}
     assert len(untouched) == 1
+
+
+@given(objects((3, 7, 8)), st.integers(0, 2))
+def test_the_occlusion_is_that_of_the_whole_frame(found: ObjectAnnotation, frame: int) -> None:
+    whole = frame_occlusion(
+        found.visible[frame], found.amodal[frame], frame in found.leaving, found.levels.get(frame)
+    )
+    assert found.occlusion(frame) == whole

@@ -93,3 +93,5 @@ def test_where_the_whole_object_is_known_just_what_it_hides_is_generated() -> No
     assert (found.hidden[0] == canvas.place_mask(whole) & ~found.visible[0]).all()
     assert found.hidden[0].any()
     assert (found.hidden[1] == canvas.place_mask(whole)).all()
+    parts = (*parts[:3], frozenset({0}), parts[4])
+    assert not outpainting_frames(clip, range(1), canvas, *parts).hidden.any(), "shown as it is"

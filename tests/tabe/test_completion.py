@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the networks need napari-amodal[gpu]")
 pytest.importorskip("diffusers", reason="the networks need napari-amodal[gpu]")
 
-from safetensors.torch import save_file  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 from tiny import write_weights  # noqa: E402
 from tiny_sam2 import disc, moving_disc  # noqa: E402
 
@@ -174,8 +174,38 @@ def test_a_kept_fit_that_is_something_else_is_made_again(clip: Clip) -> None:
     for content in ({"other": torch.zeros(3)}, {"0": torch.zeros(3), "1": torch.zeros(2)}):
         save_file(content, kept)
         assert complete(clip, hypotheses=1)[0].amodal == first[0].amodal
+    whole = load_file(kept)
+    save_file({name: vector.to(torch.float8_e4m3fn) for name, vector in whole.items()}, kept)
+    assert complete(clip, hypotheses=1)[0].amodal == first[0].amodal
     kept.write_bytes(b"half a fi")
     assert complete(clip, hypotheses=1)[0].amodal == first[0].amodal
+
+
+def test_a_fit_that_cannot_be_kept_is_used_all_the_same(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = complete(clip, hypotheses=1)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NAPARI_AMODAL_CACHE", str(tmp_path / "file" / "cache"))
+    assert complete(clip, hypotheses=1)[0].amodal == first[0].amodal
+
+
+def test_a_full_disk_keeps_no_fit(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("resource", reason="limits of a process are a matter of Unix")
+    import resource
+    import signal
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        assert len(complete(clip, hypotheses=1)) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not list(fits_folder().iterdir())
 
 
 def test_what_killed_runs_began_is_dropped_in_time(clip: Clip) -> None:

@@ -18,7 +18,7 @@ from napari_amodal.clip import Clip, clip_from_array  # noqa: E402
 from napari_amodal.levels import FrameOcclusion, OcclusionLevel, level_of  # noqa: E402
 from napari_amodal.masks import Mask, MaskStack, iou  # noqa: E402
 from napari_amodal.progress import Watch  # noqa: E402
-from napari_amodal.stages import Hypothesis, Occlusion, Query, VisibleTrack  # noqa: E402
+from napari_amodal.stages import Clicks, Hypothesis, Occlusion, Query, VisibleTrack  # noqa: E402
 from napari_amodal.tabe import generation  # noqa: E402
 from napari_amodal.tabe.canvas import CanvasFrames  # noqa: E402
 from napari_amodal.tabe.diffusion_completer import (  # noqa: E402
@@ -182,5 +182,14 @@ def test_what_was_found_is_given_on_white_and_what_was_not_is_made_anew() -> Non
 
 def test_what_sam_is_told_falls_back_to_the_box() -> None:
     given = shown()
-    query = prompts(given, {}, [None, Box(1, 1, 5, 5), None, None])
-    assert query.frame == 1 and query.clicks[1].box == Box(1, 1, 5, 5)
+    boxes = [None, Box(1, 1, 5, 5), Box(1, 1, 6, 6), None]
+    query = prompts(given, {}, [], boxes)
+    assert query.frame == 1 and query.clicks[1] == Clicks(box=Box(1, 1, 5, 5))
+    given.visible[2, 3:6, 2:5] = True
+    query = prompts(given, {}, [3], boxes)
+    assert not query.visible, "a part is not told as if it were all"
+    assert query.clicks == {2: Clicks(((4.0, 3.0),), box=Box(1, 1, 6, 6))}
+    given.visible[3, 3:6, 2:5] = True
+    assert prompts(given, {}, [3], boxes).visible.keys() == {3}, "a whole frame says more"
+    drawn = {0: given.visible[2]}
+    assert prompts(given, drawn, [3], boxes).visible.keys() == {0}

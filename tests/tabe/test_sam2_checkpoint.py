@@ -140,6 +140,9 @@ def test_what_is_no_checkpoint_of_sam_2_is_refused(tmp_path):
     other = tmp_path / "other.pt"
     torch.save({"model": {"conv.weight": torch.zeros(2)}}, other)
     refused(other, "none of the published sizes")
+    patch = "image_encoder.trunk.patch_embed.proj.weight"
+    torch.save({"model": {patch: torch.zeros(()), "trunk.blocks.3": torch.zeros(1)}}, other)
+    refused(other, "none of the published sizes")
     refused(write_hollow(tmp_path / "a.pt", no_mem_embed=None), "lacks no_memory_embedding$")
     refused(write_hollow(tmp_path / "b.pt", more=[2]), "has the unknown more$")
     refused(write_hollow(tmp_path / "c.pt", no_obj_ptr=[1, 9]), r"\(1, 9\), not \(1, 256\)")

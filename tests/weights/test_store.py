@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from napari_amodal.progress import Watch
 from napari_amodal.weights import locate, require, variant
 from napari_amodal.weights.adopt import adopt
 from napari_amodal.weights.catalogue import CATALOGUE, HubSource
+from napari_amodal.weights.safetensors_file import TensorEntry, header_bytes
 from napari_amodal.weights.store import Presence, check, folders, holding
 
 from .hub import network
@@ -186,13 +186,24 @@ def test_another_network_is_not_taken(store: Path, tmp_path: Path) -> None:
     assert not store.exists()
 
 
-def test_another_size_is_not_taken(
-    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_size_is_not_taken(store: Path, tmp_path: Path) -> None:
     own = write_sam(tmp_path / "own")
-    size = (own / "model.safetensors").stat().st_size
-    small = replace(CATALOGUE["sam2.1-small"], size=size)
-    monkeypatch.setitem(CATALOGUE, "sam2.1-small", small)
-    with pytest.raises(CallError, match=r"is SAM 2\.1, small: import it as sam2\.1-small"):
-        adopt(SAM, own, Watch())
-    adopt(small, own, Watch())
+    names = {"tiny": (11, 768), "small": (15, 768), "base-plus": (23, 896), "large": (47, 1152)}
+    for size, (block, width) in names.items():
+        name = f"vision_encoder.backbone.blocks.{block}.layer_norm1.weight"
+        entry = TensorEntry("F16", (width,), 0, 2 * width)  # in half precision
+        (own / "model.safetensors").write_bytes(header_bytes({name: entry}, {}) + bytes(2 * width))
+        for other in names:
+            if other != size:
+                with pytest.raises(CallError, match=rf"import it as sam2\.1-{size}$"):
+                    adopt(CATALOGUE[f"sam2.1-{other}"], own, Watch())
+        adopt(CATALOGUE[f"sam2.1-{size}"], own, Watch(), copy=True)
+
+
+def test_stable_diffusion_of_another_text_width_is_not_taken(store: Path, tmp_path: Path) -> None:
+    own = write_diffusion(tmp_path / "own")
+    name = "text_model.embeddings.token_embedding.weight"
+    header = header_bytes({name: TensorEntry("F16", (2, 1024), 0, 4096)}, {})
+    (own / "text_encoder" / "model.safetensors").write_bytes(header + bytes(4096))
+    with pytest.raises(CallError, match=r"of another size than stable-diffusion-inpainting"):
+        adopt(DIFFUSION, own, Watch())

@@ -77,9 +77,9 @@ def test_settings_come_from_the_stages(open_widget: Open, frames: np.ndarray, qt
     assert form is not widget.engines.form or form.overrides() == {"still": {"pause": 0.01}}
     assert "1 changed" in widget.engines.settings_button.text()
     run_to_its_end(qtbot, widget)
-    results = widget.model.results
-    assert results is not None and results.completion is not None
-    assert results.completion.settings["still"] == {
+    completion = widget.model.completion
+    assert completion is not None
+    assert completion.settings["still"] == {
         "pause": 0.01,
         "fails": False,
         "stall_at": -1,

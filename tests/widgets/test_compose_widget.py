@@ -100,6 +100,10 @@ def test_from_sources_to_a_clip_folder_and_back(
     model = panel.model
     assert "16 frames, 12 a second; 8 are taken, masks on 8 of them" in panel.masks.text()
     assert model.chosen is not None
+    model.shown.go_to(6)
+    assert "The frame shown is number 3 after the cut" in panel.masks.text()
+    model.shown.go_to(7)
+    assert "The frame shown is cut out" in panel.masks.text()
     assert model.chosen.filled == set(range(15)), "from the first to the last that is taken"
 
     # Align it in time and space: it comes in at frame 2, and goes from left to right.

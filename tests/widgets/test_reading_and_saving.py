@@ -131,7 +131,7 @@ def test_an_export_opens_with_its_query(
     assert [layer.name for layer in viewer.layers] == ["clip", "amodal", "visible", "query"]
     assert (mask(query, 2) == painted).all() and np.count_nonzero(query.data) == painted.sum()
     qtbot.waitUntil(lambda: widget.model.query is query)
-    assert widget.model.frame == 2 and widget.model.results is not None
+    assert widget.model.frame == 2 and bool(widget.model.layers.layers)
 
 
 def test_export_says_which_painted_layers_it_leaves_out(
@@ -264,7 +264,7 @@ def test_an_opened_folder_can_be_corrected_and_exported(
 ) -> None:
     widget = open_widget()
     image, amodal, _ = widget.model.viewer.open(folder, plugin=PLUGIN)
-    qtbot.waitUntil(lambda: widget.model.stack is image and widget.model.results is not None)
+    qtbot.waitUntil(lambda: widget.model.stack is image and bool(widget.model.layers.layers))
     widget.model.go_to(2)
     qtbot.waitUntil(lambda: "% hidden" in widget.occlusion.text(1))
     paint_square(amodal, 2)

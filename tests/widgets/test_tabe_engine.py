@@ -99,7 +99,7 @@ def test_run_and_export(
     assert (mask(visible, 0) == disc(0)).all()
     for frame in range(FRAMES):
         assert not (mask(visible, frame) & ~mask(amodal, frame)).any()
-    completion = widget.model.results.completion
+    completion = widget.model.completion
     assert len(completion.objects[1].hypotheses) == 2
     assert completion.settings["cococo"]["fit_steps"] == 2
 

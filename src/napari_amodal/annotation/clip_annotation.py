@@ -59,8 +59,12 @@ def with_object(
 def with_new_object(state: ClipAnnotation, name: str = "") -> tuple[ClipAnnotation, int]:
     """The state with one more object, and its id: the first that is free from 1 on."""
     object_id = next(n for n in range(1, len(state.objects) + 2) if n not in state.objects)
-    made = ObjectAnnotation.empty(name or f"object {object_id}", color_of(object_id), state.shape)
-    return with_object(state, object_id, made), object_id
+    return with_object(state, object_id, new_object(object_id, state.shape, name)), object_id
+
+
+def new_object(object_id: int, shape: tuple[int, int, int], name: str = "") -> ObjectAnnotation:
+    """An object without masks on a clip of `shape` ``(T, H, W)``, in the colour of its id."""
+    return ObjectAnnotation.empty(name or f"object {object_id}", color_of(object_id), shape)
 
 
 def without_object(state: ClipAnnotation, object_id: int) -> ClipAnnotation:
@@ -108,6 +112,7 @@ def _united(first: ObjectAnnotation, second: ObjectAnnotation) -> ObjectAnnotati
         query_frames=frozenset(queries),
         clicks=MappingProxyType({}),
         locked=first.locked | second.locked,
+        fresh=first.fresh | second.fresh,
         levels=MappingProxyType(dict(sorted((dict(second.levels) | dict(first.levels)).items()))),
         leaving=first.leaving & second.leaving,
         hypotheses=_hypotheses(first, second),

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from napari_amodal.boxes import Box
 from napari_amodal.engine import ObjectCompletion
 from napari_amodal.export import Annotation, Origin
 from napari_amodal.levels import FrameOcclusion, OcclusionLevel, frame_occlusion
@@ -40,6 +41,8 @@ class ObjectAnnotation:
         Frames on which the object was pointed at.
     locked : frozenset of int
         Frames that no run and no tool changes.
+    fresh : frozenset of int
+        Locked frames that no run and no update has gone by yet.
     levels : mapping of int to OcclusionLevel
         Frames whose level was set by hand.
     leaving : frozenset of int
@@ -63,6 +66,7 @@ class ObjectAnnotation:
     query_frames: frozenset[int] = frozenset()
     clicks: Mapping[int, Clicks] = field(default_factory=lambda: MappingProxyType({}))
     locked: frozenset[int] = frozenset()
+    fresh: frozenset[int] = frozenset()
     levels: Mapping[int, OcclusionLevel] = field(default_factory=lambda: MappingProxyType({}))
     leaving: frozenset[int] = frozenset()
     hypotheses: tuple[Hypothesis, ...] = ()
@@ -106,8 +110,14 @@ class ObjectAnnotation:
 
     def occlusion(self, frame: int) -> FrameOcclusion:
         """Level and amount of a frame from the masks as they are, or the level set by hand."""
+        boxes = self.visible.packed[frame].box, self.amodal.packed[frame].box
+        known = [box for box in boxes if box is not None] or [Box(0, 0, 1, 1)]
+        around = known[0].union(known[-1])  # a full frame of 1080p takes ten times as long
         return frame_occlusion(
-            self.visible[frame], self.amodal[frame], frame in self.leaving, self.levels.get(frame)
+            self.visible.within(frame, around),
+            self.amodal.within(frame, around),
+            frame in self.leaving,
+            self.levels.get(frame),
         )
 
     def annotation(self) -> Annotation:
@@ -143,8 +153,10 @@ def with_locks(
 ) -> ObjectAnnotation:
     """The object with locks set on some frames, or lifted from them."""
     chosen = frozenset(frames)
-    now = annotated.locked | chosen if locked else annotated.locked - chosen
-    return replace(annotated, locked=now)
+    if not locked:
+        return replace(annotated, locked=annotated.locked - chosen, fresh=annotated.fresh - chosen)
+    fresh = annotated.fresh | (chosen - annotated.locked)
+    return replace(annotated, locked=annotated.locked | chosen, fresh=fresh)
 
 
 def with_level(
@@ -202,6 +214,7 @@ def _marked(
         visible_origin=with_origin(annotated.visible_origin, new_visible, Origin.EDITED),
         amodal_origin=with_origin(annotated.amodal_origin, new_amodal, Origin.EDITED),
         locked=annotated.locked | new_visible | new_amodal,
+        fresh=annotated.fresh | new_visible | new_amodal,
     )
 
 
@@ -244,6 +257,7 @@ def completed(
         leaving=frozenset(gone - annotated.locked) | (annotated.leaving & annotated.locked),
         hypotheses=found.hypotheses,
         picks=(0,) * len(annotated),
+        fresh=annotated.fresh - found.query.amodal.keys(),
     )
 
 

@@ -139,9 +139,11 @@ def outpainting_frames(
     for t in frames:
         pixels, seen = _object_on_white(clip.frame(t), visible[t], canvas)
         hidden = np.zeros_like(seen)
-        if t in amodal:
+        if t in whole:
+            pass
+        elif t in amodal:
             hidden = canvas.place_mask(amodal[t]) & ~seen
-        elif t not in whole:
+        else:
             hidden = _hidden(seen, canvas, hiders[t], boxes[t])
         placed.append((pixels, seen, hidden))
     pictures, parts, fillings = (np.stack(part) for part in zip(*placed, strict=True))

@@ -85,6 +85,7 @@ def _parted(chunk: range) -> Iterator[range]:
         yield chunk
         return
     parts = -(-(len(chunk) - OVERLAP) // (LONGEST - OVERLAP))
+    length = -(-(len(chunk) + (parts - 1) * OVERLAP) // parts)
     for part in range(parts):
-        start = chunk.start + round(part * (len(chunk) - LONGEST) / (parts - 1))
-        yield range(start, start + LONGEST)
+        start = chunk.start + round(part * (len(chunk) - length) / (parts - 1))
+        yield range(start, start + length)

@@ -58,9 +58,9 @@ def complete_object(
 
 
 def _known(task: CompletionTask) -> frozenset[int]:
-    """Frames in which something of the object is seen, or that the annotator completed."""
-    seen = {frame for frame, box in enumerate(task.visible.boxes) if box is not None}
-    return frozenset(seen | {frame for frame, mask in task.amodal.items() if mask.any()})
+    """Frames of which the whole object is known: seen unhidden, or completed by the annotator."""
+    unhidden = {frame for frame in task.whole if task.visible.boxes[frame] is not None}
+    return frozenset(unhidden | {frame for frame, mask in task.amodal.items() if mask.any()})
 
 
 def _shortage_of(

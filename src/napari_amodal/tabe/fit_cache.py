@@ -25,7 +25,7 @@ _FOLDER = "fits"
 _ABANDONED = 3600
 
 #: Counts up when the same settings come to give another fit.
-_VERSION = 2
+_VERSION = 3
 
 
 def fits_folder() -> Path:
@@ -48,22 +48,26 @@ def fit_key(pool: TrainingPool, *parts: object) -> str:
     return found.hexdigest()
 
 
-def read_fit(key: str, shapes: Sequence[torch.Size]) -> list[torch.Tensor] | None:
-    """The trained vectors of a fit, on the CPU; None where there is none of these shapes."""
+def read_fit(key: str, like: Sequence[torch.Tensor]) -> list[torch.Tensor] | None:
+    """The trained vectors of a fit, on the CPU; None where there is none like these."""
     file = fits_folder() / f"{key}.safetensors"
     try:
         kept = load_file(file)
-        found = [kept[str(index)] for index in range(len(shapes))]
+        found = [kept[str(index)] for index in range(len(like))]
     except (OSError, SafetensorError, KeyError):
         return None
     with suppress(OSError):  # a folder that cannot be written is good for reading
         file.touch()
-    fits = [vector.shape for vector in found] == list(shapes)
-    return found if fits and all(v.isfinite().all() for v in found) else None
+    kinds = [(vector.shape, vector.dtype) for vector in found]
+    fits = kinds == [(vector.shape, vector.dtype) for vector in like]
+    return found if fits and all(vector.isfinite().all() for vector in found) else None
 
 
 def keep_fit(key: str, matrices: Iterable[torch.Tensor]) -> None:
-    """Write a fit beside and rename it; the oldest ones make room. A full disk keeps nothing."""
+    """Write a fit beside and rename it; the oldest ones make room. A full disk keeps nothing.
+
+    It never raises: a fit that cannot be kept is no reason to lose it.
+    """
     folder = fits_folder()
     partial = folder / f".{key}.partial-{os.getpid()}"
     try:
@@ -72,8 +76,9 @@ def keep_fit(key: str, matrices: Iterable[torch.Tensor]) -> None:
         save_file(tensors, partial)
         partial.replace(folder / f"{key}.safetensors")
         _make_room(folder)
-    except OSError:
-        partial.unlink(missing_ok=True)
+    except (OSError, SafetensorError):
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def _make_room(folder: Path) -> None:

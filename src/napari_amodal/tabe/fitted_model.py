@@ -81,7 +81,7 @@ def fitted_model(
         torch.manual_seed(settings.seed)
         fitting = Fitting(diffusion, pool, checkpointing=means.frugal)
     key = _key(pool, settings, means.device)
-    kept = read_fit(key, [vector.shape for vector in fitting.trained])
+    kept = read_fit(key, fitting.trained)
     if kept is None:
         with cancelled_soon(diffusion, steps.watch.check):
             fit(fitting, settings.fit_steps, settings.seed, steps.fitted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_amodal.tabe.diffusion import LATENT_STRIDE, Diffusion, as_pictures
+from napari_amodal.tabe.forked import forked
 from napari_amodal.tabe.fused import FUSED_DEVICES
 from napari_amodal.tabe.lora import Adaptation, Dropout
 from napari_amodal.tabe.noise import Solver
@@ -140,24 +141,17 @@ class Fitting:
         a card idle.
         """
         assert self._current is not None, "show() comes first"
-        with self._in_parallel():
-            coming = self._encoded()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.dropout.seed.random_()
-        loss = self.loss()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.trained, LARGEST_GRADIENT, foreach=True)
-        self.optimizer.step()
-        if self._beside is not None:
-            torch.cuda.current_stream(self._beside.device).wait_stream(self._beside)
+        with forked(self._beside):
+            with torch.cuda.stream(self._beside):
+                coming = self._encoded()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.dropout.seed.random_()
+            loss = self.loss()
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.trained, LARGEST_GRADIENT, foreach=True)
+            self.optimizer.step()
         self._current.copy_(coming)
         return loss.detach()
-
-    def _in_parallel(self) -> AbstractContextManager[None]:
-        if self._beside is None:
-            return nullcontext()
-        self._beside.wait_stream(torch.cuda.current_stream(self._beside.device))
-        return torch.cuda.stream(self._beside)  # type: ignore[no-any-return]
 
     def _encoded(self) -> _Encoded:
         given = self._inputs

@@ -54,14 +54,6 @@ class InTurn(Executor):
 
 
 @dataclass(frozen=True)
-class _Start:
-    """What a chunk is generated from: as pictures, and encoded."""
-
-    given: CanvasFrames
-    conditions: Conditions
-
-
-@dataclass(frozen=True)
 class _Found:
     """What was read off a chunk's video.
 
@@ -126,7 +118,8 @@ class Generation:
     steps: CompletionSteps
     executor: Executor
     stream: torch.cuda.Stream | None
-    _starts: dict[range, _Start] = field(default_factory=dict)
+    _shown: dict[range, CanvasFrames] = field(default_factory=dict)
+    _encoded: dict[range, Conditions] = field(default_factory=dict)
     _unread: list[_Part] = field(default_factory=list)
     _unshown: list[_Part] = field(default_factory=list)
 
@@ -141,7 +134,7 @@ class Generation:
         handed: dict[int, HandedOn] = {}
         for index, chunk in enumerate(self.chunks):
             self.steps.begin(number, index)
-            given, known = going_on(self._start(chunk).given, chunk, handed)
+            given, known = going_on(self._given(chunk), chunk, handed)
             if not given.hidden.any():
                 continue
             latents = self._latents(chunk, given, number)
@@ -166,29 +159,34 @@ class Generation:
         self.steps.finished(number)
         return self.task.united(lambda t: places[t][0][places[t][1]] if t in places else None)
 
-    def _start(self, chunk: range) -> _Start:
-        if chunk not in self._starts:
-            while len(self._starts) >= _CHUNKS_KEPT:
-                del self._starts[next(iter(self._starts))]
-            given = self.task.shown(self.canvas, chunk)
-            self._starts[chunk] = _Start(given, self._conditions(given))
-        return self._starts[chunk]
+    def _given(self, chunk: range) -> CanvasFrames:
+        """What the model is given of a chunk, as long as nothing is handed on to it."""
+        if chunk not in self._shown:
+            while len(self._shown) >= _CHUNKS_KEPT:
+                earliest = next(iter(self._shown))
+                del self._shown[earliest]
+                self._encoded.pop(earliest, None)
+            self._shown[chunk] = self.task.shown(self.canvas, chunk)
+        return self._shown[chunk]
 
-    def _conditions(self, given: CanvasFrames) -> Conditions:
-        diffusion = self.predict.diffusion
-        with cancelled_soon(diffusion, self.steps.watch.check):
-            return conditions_of(diffusion, given, self.settings.seed)
+    def _conditions(self, chunk: range, given: CanvasFrames) -> Conditions:
+        if given is self._shown[chunk] and chunk in self._encoded:
+            return self._encoded[chunk]
+        found = conditions_of(self.predict.diffusion, given, self.settings.seed)
+        if given is self._shown[chunk]:
+            self._encoded[chunk] = found
+        return found
 
     def _latents(self, chunk: range, given: CanvasFrames, number: int) -> Tensor:
         """Sample a chunk; latents ``(T, 4, h, w)``."""
-        settings, start = self.settings, self._start(chunk)
-        conditions = start.conditions if given is start.given else self._conditions(given)
-        if self.predict.captures_for(conditions):  # nothing else may use the card meanwhile
-            wait([part.found for part in self._unread])
-        self._unread[:] = [part for part in self._unread if not part.found.done()]
+        settings = self.settings
         sampling = Sampling(settings.sampling_steps, Solver(settings.solver))
         seed = settings.seed + number
         with cancelled_soon(self.predict.diffusion, self.steps.watch.check):
+            conditions = self._conditions(chunk, given)
+            if self.predict.captures_for(conditions):  # nothing else may use the card meanwhile
+                wait([part.found for part in self._unread])
+            self._unread[:] = [part for part in self._unread if not part.found.done()]
             return sample(self.predict, conditions, sampling, seed, self._sampled)
 
     def _sampled(self) -> None:
@@ -211,7 +209,8 @@ class Generation:
             # Nothing is generated of such frames: what is given is the truth.
             untouched = np.logical_not(given.hidden.any(axis=(1, 2)))
             pictures = composed(pictures, given, untouched)
-            query = prompts(given, {**known, **self._drawn(chunk)}, self._boxes(chunk))
+            whole = [at for at, frame in enumerate(chunk) if frame in self.task.whole]
+            query = prompts(given, {**known, **self._drawn(chunk)}, whole, self._boxes(chunk))
             on_frame = _nothing if self.ahead else self.steps.read
             masks = read_out(self.reader, pictures, query, on_frame, check)
         in_frames = (self.canvas.take_back(mask) for mask in masks)

@@ -43,7 +43,7 @@ def in_order(chunks: Sequence[range], known: Set[int]) -> tuple[range, ...]:
     chunks : sequence of range
         In the order of time.
     known : set of int
-        Frames in which something of the object is known.
+        Frames of which the whole object is known.
     """
     made = [chunk for chunk in chunks if not known.isdisjoint(chunk)]
     left = [chunk for chunk in chunks if known.isdisjoint(chunk)]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from threading import Thread
+from threading import Lock, Thread
 from typing import TypeVar
 
 T = TypeVar("T")
+
+#: What was left to itself may still be loading, and libraries are set up for all threads at once.
+_ONE_AT_A_TIME = Lock()
 
 #: How often a cancel is asked for meanwhile, in seconds.
 _PATIENCE = 0.2
@@ -22,7 +25,9 @@ def interruptible(work: Callable[[], T], check: Callable[[], None]) -> T:
 
     def run() -> None:
         try:
-            outcome.set_result(work())
+            with _ONE_AT_A_TIME:
+                found = work()
+            outcome.set_result(found)
         except BaseException as error:  # whoever waits is to hear of it, whatever it is
             outcome.set_exception(error)
 

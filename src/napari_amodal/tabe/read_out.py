@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,28 +41,46 @@ def read_out(
     return masks
 
 
-def prompts(given: CanvasFrames, amodal: Mapping[int, Mask], boxes: Sequence[Box | None]) -> Query:
+def prompts(
+    given: CanvasFrames,
+    amodal: Mapping[int, Mask],
+    whole: Collection[int],
+    boxes: Sequence[Box | None],
+) -> Query:
     """What SAM 2 is told of the object in a chunk.
 
-    Whole masks where they are known; else, as published, the visible mask of the first frame that
-    has one (section 9); else the amodal box of the first frame that has one.
+    Amodal masks where they are known; else the visible mask of the first frame in which nothing is
+    hidden, with which published chunks begin (section 9); else, since a part told as a mask would
+    be taken for all there is, the amodal box of the frame that shows most of the object, and a
+    point in what it shows.
 
     Parameters
     ----------
     amodal : mapping of int to ndarray
         Index in the chunk to a known amodal mask on the canvas, bool ``(S, S)``.
+    whole : collection of int
+        Indices of the frames in which nothing is hidden.
     boxes : sequence of Box or None
-        Amodal box of each frame on the canvas.
+        Amodal box of each frame on the canvas; at least one.
     """
     known = {at: mask for at, mask in amodal.items() if mask.any()}
     if known:
         return Query(known)
-    seen = np.flatnonzero(given.visible.any(axis=(1, 2)))
-    if seen.size:
-        first = int(seen[0])
-        return Query({first: given.visible[first]})
-    first, box = next((at, box) for at, box in enumerate(boxes) if box is not None)
-    return Query({}, clicks={first: Clicks(box=box)})
+    sizes = given.visible.sum(axis=(1, 2))
+    unhidden = [at for at in whole if sizes[at]]
+    if unhidden:
+        return Query({min(unhidden): given.visible[min(unhidden)]})
+    boxed = [at for at, box in enumerate(boxes) if box is not None]
+    best = max(boxed, key=lambda at: sizes[at])
+    inside = (_deepest(given.visible[best]),) if sizes[best] else ()
+    return Query({}, clicks={best: Clicks(inside, box=boxes[best])})
+
+
+def _deepest(mask: Mask) -> tuple[float, float]:
+    """The pixel of a mask that is farthest from its outline, ``(y, x)``."""
+    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)
+    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+    return float(y - 1), float(x - 1)
 
 
 def ranked(stacks: Sequence[MaskStack]) -> tuple[Hypothesis, ...]:

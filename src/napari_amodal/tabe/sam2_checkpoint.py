@@ -98,6 +98,8 @@ _RENAMES = tuple(
 _DOWNSAMPLER = re.compile(r"\bmask_downsampler\.encoder\.(\d+)\.")
 _POINTS = "prompt_encoder.point_embeddings.{}.weight"
 
+_BLOCK = re.compile(r"image_encoder\.trunk\.blocks\.(\d+)\.")
+
 
 def convert_checkpoint(source: Path, target: Path) -> None:
     """Write an original checkpoint as a folder that transformers loads.
@@ -170,8 +172,8 @@ def _read(source: Path) -> dict[str, Tensor]:
 def _config(source: Path, original: dict[str, Tensor]) -> Sam2VideoConfig:
     """The configuration of the size and version that a checkpoint is of."""
     first = original.get("image_encoder.trunk.patch_embed.proj.weight")
-    blocks = {name.split(".")[3] for name in original if "trunk.blocks." in name}
-    found = (0 if first is None else first.shape[0], len(blocks))
+    blocks = {block[1] for name in original if (block := _BLOCK.match(name))}
+    found = (first.shape[0] if first is not None and first.ndim else 0, len(blocks))
     size = next((size for size in SIZES if (size.width, sum(size.blocks)) == found), None)
     if size is None:
         raise InputError(

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from napari_amodal.tabe.canvas import CanvasFrames
 from napari_amodal.tabe.diffusion import LATENT_STRIDE, Diffusion, as_pictures
+from napari_amodal.tabe.forked import forked
 from napari_amodal.tabe.noise import Solver
 
 
@@ -83,6 +84,7 @@ class NoisePredictor:
         self._captures = captured and diffusion.device.type == "cuda"
         self._given: Conditions | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._beside = torch.cuda.Stream(diffusion.device) if self._captures else None
 
     def captures_for(self, given: Conditions) -> bool:
         """Whether the first step for what is given would be captured anew."""
@@ -115,12 +117,10 @@ class NoisePredictor:
         return self._guided(*(self._branch(given, latents, time, row) for row in (0, 1)))
 
     def _predict_in_parallel(self, given: Conditions, latents: Tensor, time: Tensor) -> Tensor:
-        here, other = torch.cuda.current_stream(latents.device), torch.cuda.Stream(latents.device)
-        other.wait_stream(here)
-        with torch.cuda.stream(other):
-            without = self._branch(given, latents, time, 1)
-        with_prompt = self._branch(given, latents, time, 0)
-        here.wait_stream(other)
+        with forked(self._beside):
+            with torch.cuda.stream(self._beside):
+                without = self._branch(given, latents, time, 1)
+            with_prompt = self._branch(given, latents, time, 0)
         return self._guided(with_prompt, without)
 
     def _guided(self, with_prompt: Tensor, without: Tensor) -> Tensor:
@@ -135,11 +135,8 @@ class NoisePredictor:
         self._latents = torch.zeros_like(given.masked, dtype=torch.float32)
         device = self._latents.device
         self._time = torch.zeros((), dtype=torch.long, device=device)
-        side = torch.cuda.Stream(device)
-        side.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(side):
+        with forked(self._beside), torch.cuda.stream(self._beside):
             self._predict(given, self._latents, self._time)
-        torch.cuda.current_stream(device).wait_stream(side)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
             self._noise = self._predict_in_parallel(given, self._latents, self._time)

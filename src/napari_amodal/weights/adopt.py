@@ -9,15 +9,10 @@ from pathlib import Path
 
 from napari_amodal.errors import CallError, InputError
 from napari_amodal.progress import Watch
-from napari_amodal.weights.catalogue import CATALOGUE, Weight
+from napari_amodal.weights.catalogue import CATALOGUE, TensorMark, Weight
 from napari_amodal.weights.manifest import Manifest, record, write_manifest
-from napari_amodal.weights.safetensors_file import read_header
+from napari_amodal.weights.safetensors_file import TensorEntry, read_header
 from napari_amodal.weights.store import Presence, examine, new_folder, parts_in
-
-#: Where a network of transformers' layout lies.
-_NETWORK = "model.safetensors"
-#: How near the bytes of a network come to what is published of its size.
-_SAME_SIZE = 0.05
 
 #: Files that hold a network as a pickle.
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -89,19 +84,33 @@ def check_kind(weight: Weight, found: Mapping[str, Path]) -> None:
     """
     for mark in weight.marks:
         said = _said(found[mark.file], mark.key)
-        if said not in mark.values:
+        if said not in mark.values and not (mark.optional and said is None):
             raise CallError(
                 f"{found[mark.file]} describes another network than {weight.name}: its {mark.key} "
                 f"is {said}, not {mark.values[0]}"
             )
-    network = found.get(_NETWORK)
-    if network is None:
+    if weight.tensor is not None:
+        _check_size(weight, weight.tensor, found[weight.tensor.file])
+
+
+def _check_size(weight: Weight, mark: TensorMark, file: Path) -> None:
+    """Refuse a network of another size, if it is one that is known."""
+    tensors = read_header(file)
+    if _has(tensors, mark):
         return
-    size = network.stat().st_size
-    family = [one for one in CATALOGUE.values() if one.marks == weight.marks]
+    family = (one for one in CATALOGUE.values() if one.marks == weight.marks and one.tensor)
     for other in family:
-        if other is not weight and abs(size / other.size - 1) < _SAME_SIZE:
-            raise CallError(f"{network} is {other.title.split(':')[0]}: import it as {other.name}")
+        if other.tensor and _has(tensors, other.tensor):
+            raise CallError(f"{file} is {other.title.split(':')[0]}: import it as {other.name}")
+    if mark.tensor in tensors:
+        raise CallError(
+            f"{file} is of another size than {weight.name}: its {mark.tensor} has "
+            f"{tensors[mark.tensor].shape} numbers, the last should be {mark.last}"
+        )
+
+
+def _has(tensors: Mapping[str, TensorEntry], mark: TensorMark) -> bool:
+    return mark.tensor in tensors and tensors[mark.tensor].shape[-1:] == (mark.last,)
 
 
 def _said(description: Path, key: str) -> object:

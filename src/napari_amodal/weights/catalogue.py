@@ -73,11 +73,30 @@ class Mark:
     file, key : str
     values : tuple of str
         One of them is what it says.
+    optional : bool
+        It may say nothing of it.
     """
 
     file: str
     key: str
     values: tuple[str, ...]
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class TensorMark:
+    """A tensor by which networks of one kind are told apart, in any precision.
+
+    Attributes
+    ----------
+    file, tensor : str
+    last : int
+        Its last dimension.
+    """
+
+    file: str
+    tensor: str
+    last: int
 
 
 @dataclass(frozen=True)
@@ -98,6 +117,7 @@ class Weight:
     file : str or None
         The one file that is the weight; None if its folder is.
     marks : tuple of Mark
+    tensor : TensorMark or None
     """
 
     name: str
@@ -109,6 +129,7 @@ class Weight:
     parts: tuple[Part, ...]
     file: str | None = None
     marks: tuple[Mark, ...] = ()
+    tensor: TensorMark | None = None
 
 
 def _file(name: str) -> Part:
@@ -146,7 +167,8 @@ _TRANSFORMERS = (
 )
 
 
-def _sam(size: str, repository: str, parameters: float) -> Weight:
+def _sam(size: str, repository: str, parameters: float, blocks: int, width: int) -> Weight:
+    last = f"vision_encoder.backbone.blocks.{blocks - 1}.layer_norm1.weight"
     return Weight(
         name=f"sam2.1-{size}",
         title=f"SAM 2.1, {size.replace('-', ' ')}: follows objects through a video",
@@ -156,10 +178,11 @@ def _sam(size: str, repository: str, parameters: float) -> Weight:
         source=HubSource(f"facebook/{repository}"),
         parts=_TRANSFORMERS,
         marks=(Mark("config.json", "model_type", ("sam2_video", "sam2")),),
+        tensor=TensorMark("model.safetensors", last, width),
     )
 
 
-def _depth(size: str, parameters: float, licence: Licence) -> Weight:
+def _depth(size: str, parameters: float, width: int, licence: Licence) -> Weight:
     return Weight(
         name=f"depth-anything-v2-{size}",
         title=f"Depth Anything V2, {size}: depth from one picture",
@@ -168,7 +191,11 @@ def _depth(size: str, parameters: float, licence: Licence) -> Weight:
         licence=licence,
         source=HubSource(f"depth-anything/Depth-Anything-V2-{size.capitalize()}-hf"),
         parts=_TRANSFORMERS,
-        marks=(Mark("config.json", "model_type", ("depth_anything",)),),
+        marks=(
+            Mark("config.json", "model_type", ("depth_anything",)),
+            Mark("config.json", "depth_estimation_type", ("relative",), optional=True),
+        ),
+        tensor=TensorMark("model.safetensors", "backbone.embeddings.cls_token", width),
     )
 
 
@@ -196,6 +223,9 @@ _STABLE_DIFFUSION = Weight(
         Mark("vae/config.json", "_class_name", ("AutoencoderKL",)),
         Mark("text_encoder/config.json", "model_type", ("clip_text_model",)),
     ),
+    tensor=TensorMark(
+        "text_encoder/model.safetensors", "text_model.embeddings.token_embedding.weight", 768
+    ),
 )
 
 _COCOCO_UNET = Weight(
@@ -213,13 +243,13 @@ _COCOCO_UNET = Weight(
 CATALOGUE: dict[str, Weight] = {
     weight.name: weight
     for weight in (
-        _sam("tiny", "sam2.1-hiera-tiny", 38.9),
-        _sam("small", "sam2.1-hiera-small", 46.0),
-        _sam("base-plus", "sam2.1-hiera-base-plus", 80.8),
-        _sam("large", "sam2.1-hiera-large", 224.4),
-        _depth("small", 24.8, _APACHE),
-        _depth("base", 97.5, _NON_COMMERCIAL),
-        _depth("large", 335.3, _NON_COMMERCIAL),
+        _sam("tiny", "sam2.1-hiera-tiny", 38.9, 12, 768),
+        _sam("small", "sam2.1-hiera-small", 46.0, 16, 768),
+        _sam("base-plus", "sam2.1-hiera-base-plus", 80.8, 24, 896),
+        _sam("large", "sam2.1-hiera-large", 224.4, 48, 1152),
+        _depth("small", 24.8, 384, _APACHE),
+        _depth("base", 97.5, 768, _NON_COMMERCIAL),
+        _depth("large", 335.3, 1024, _NON_COMMERCIAL),
         _STABLE_DIFFUSION,
         _COCOCO_UNET,
     )

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from napari_amodal.errors import Cancelled
+from napari_amodal.masks import PackedMask
 from napari_amodal.progress import FrameMask, Progress
-from napari_amodal.widgets.mask_patch import MaskPatch
 
 Result = TypeVar("Result")
 
@@ -22,11 +22,11 @@ class ReadyMask:
     kind: str
     object_id: int
     frame: int
-    patch: MaskPatch
+    mask: PackedMask
 
     @classmethod
     def of(cls, ready: FrameMask) -> ReadyMask:
-        return cls(ready.kind, ready.object_id, ready.frame, MaskPatch.of(ready.mask))
+        return cls(ready.kind, ready.object_id, ready.frame, PackedMask.of(ready.mask))
 
 
 class BackgroundJob(Generic[Result]):

@@ -1,32 +1,40 @@
-"""What the dock widget does, without how it looks: the layers, the run, the export."""
+"""What the dock widget does, without how it looks: the layers, the jobs, the export."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
-from napari.utils.notifications import notification_manager, show_error, show_warning
-from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
+from napari.utils.notifications import show_error, show_warning
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
-from napari_amodal.errors import Cancelled, InputError
-from napari_amodal.export import export, object_folders
+from napari_amodal.annotation.session import Session
+from napari_amodal.engine import Completion
+from napari_amodal.errors import InputError
 from napari_amodal.levels import FrameOcclusion
-from napari_amodal.widgets.background_job import BackgroundJob
-from napari_amodal.widgets.completion_run import CompletionRun, RunRequest, add_below
-from napari_amodal.widgets.frame_levels import FrameLevels
-from napari_amodal.widgets.layer_clip import check_lies_on, clip_of, current_frame, stack_fault
+from napari_amodal.widgets.annotation_model import AnnotationModel
+from napari_amodal.widgets.completion_run import CompletionRun, Job, RunRequest, UpdateRun
+from napari_amodal.widgets.export_job import ExportJob, export_hindrance
+from napari_amodal.widgets.frame_levels import FrameLevels, known_occlusion
+from napari_amodal.widgets.job_control import ExportControl, JobControl
+from napari_amodal.widgets.layer_clip import check_lies_on, clip_of, grid_of, stack_fault
 from napari_amodal.widgets.layer_origin import origin_of
-from napari_amodal.widgets.left_out import Exported, left_out, look_alikes
-from napari_amodal.widgets.query_layer import edit_events, make_query_layer
-from napari_amodal.widgets.results import Results, given_results
+from napari_amodal.widgets.mask_layers import MaskLayers
+from napari_amodal.widgets.opening_work import begin_history, given_layers, was_followed
+from napari_amodal.widgets.query_layer import make_query_layer
+from napari_amodal.widgets.query_link import QueryLink
+from napari_amodal.widgets.session_keeper import SessionKeeper
 
-#: How often the window looks for news of a job (ms), and how long it may take over it (s).
-TICK_MS = 40
-TICK_BUDGET = 0.012
+#: The model of each viewer's panel, by the viewer's id.
+_MODELS: WeakValueDictionary[int, CompletionModel] = WeakValueDictionary()
+
+
+def model_of(viewer: ViewerModel) -> CompletionModel | None:
+    """The model of a viewer's panel, for docks beside it; None while no panel is open."""
+    return _MODELS.get(id(getattr(viewer, "__wrapped__", viewer)))
 
 
 class CompletionModel(QObject):
@@ -40,6 +48,17 @@ class CompletionModel(QObject):
         A report of the running job.
     masks_changed
         The masks of the shown frame are others, or another frame is shown.
+
+    Attributes
+    ----------
+    annotation : AnnotationModel
+        What is annotated; every part of the window reads and changes this.
+    layers : MaskLayers
+        The *visible* and *amodal* layers that show it.
+    levels : FrameLevels
+        The level of every frame.
+    session : SessionKeeper
+        Saves the work, and offers what was saved before.
     """
 
     changed = Signal()
@@ -49,39 +68,86 @@ class CompletionModel(QObject):
     def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.viewer = viewer
+        _MODELS[id(viewer)] = self
         self.stack: Image | None = None
         self.query: Labels | None = None
-        self.results: Results | None = None
-        self.levels = FrameLevels(self)
+        self.annotation = AnnotationModel(self)
+        self.layers = MaskLayers(self.annotation, viewer, self)
+        self.query_link = QueryLink(self.annotation, viewer, self)
+        self.levels = FrameLevels(self.annotation, self)
+        self.session = SessionKeeper(self.annotation, self)
+        self.session.loaded.connect(self._show_session)
+        self.session.changed.connect(self.changed)
+        self.jobs = JobControl(self.annotation, self.layers, self)
+        self.exports = ExportControl(self.layers, self)
         self.status = ""
-        self.run: CompletionRun | None = None
         self._queries_shown: WeakSet[Layer] = WeakSet()
-        self._export: BackgroundJob[Exported] | None = None
-        self._stop_reason = ""
-        self._timer = QTimer(self)
-        self._timer.setInterval(TICK_MS)
-        self._timer.timeout.connect(self._tick)
-        self._mask_timer = QTimer(self)  # brushes report before they have painted, and often
-        self._mask_timer.setSingleShot(True)
-        self._mask_timer.setInterval(TICK_MS)
-        self._mask_timer.timeout.connect(self._on_masks_settled)
+        for control in (self.jobs, self.exports):
+            control.told.connect(self._say)
+        self.jobs.progressed.connect(self.progressed)
+        self.jobs.ended.connect(self.masks_changed)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_step)
+        self.annotation.frames_changed.connect(self._on_frames_changed)
+        self.annotation.objects_changed.connect(self.changed)
+        self.annotation.opened.connect(self.masks_changed)
+        self.annotation.history_changed.connect(self.changed)
 
     # -- what is chosen ---------------------------------------------------------------------------
 
     def choose_stack(self, stack: Image | None) -> None:
-        """Take another frame stack; results over the earlier one stay in the viewer."""
+        """Take another frame stack; the layers over the earlier one stay in the viewer."""
         if stack is self.stack:
             return
+        self.cancel("other frames were chosen")
         self.stack = stack
-        self._take_results(None if stack is None else given_results(stack, self.viewer.layers))
+        self._open()
         self._say("")
+
+    def _open(self) -> None:
+        """Begin the work on the chosen frames anew, with the masks that came with them."""
+        self.jobs.completion = None
+        self.layers.leave()
+        if self.stack is None or self.stack_fault:
+            self.annotation.close()
+            return
+        clip = clip_of(self.stack)
+        given = given_layers(self.stack, self.viewer.layers)
+        self.annotation.open(clip, begin_history(clip, given))
+        self.layers.begin(self.stack, clip)
+        for layer, origin in given:
+            self.layers.adopt(layer, origin)
+        origin_of_stack = origin_of(self.stack.metadata)
+        if origin_of_stack is not None and origin_of_stack.session is not None:
+            self.session.open(origin_of_stack.session, clip)
+
+    def _show_session(self, session: Session) -> None:
+        """Show a session that was read, in layers of its own."""
+        if self.stack is None or self.annotation.clip is None:
+            return
+        self.layers.leave()
+        for layer in [layer for layer in self.viewer.layers if was_followed(layer, self.stack)]:
+            self.viewer.layers.remove(layer)  # the session has what they show
+        self.annotation.open(self.annotation.clip, session.history)
+        self.layers.begin(self.stack, self.annotation.clip)
+        for layer, origin in given_layers(self.stack, self.viewer.layers):
+            if origin.object_id in self.annotation.objects:
+                self.layers.adopt(layer, origin)
+        self.layers.show_all()
+        if any(found.query_frames for found in self.annotation.objects.values()):
+            self.query = None
+            self.make_query()
+        frame = session.view.get("frame")
+        if isinstance(frame, int) and 0 <= frame < self.annotation.state.shape[0]:
+            self.go_to(frame)
+        self._say(f"The session goes on: {len(session.history.steps) - 1} steps")
 
     def choose_query(self, query: Labels | None) -> None:
         if query is self.query:
             return
         self.query = query
+        self.layers.put_below(query)
+        self.query_link.follow(query)
         self._show_query(query)
         self.changed.emit()
 
@@ -102,7 +168,7 @@ class CompletionModel(QObject):
         return "" if self.stack is None else stack_fault(self.stack)
 
     def make_query(self) -> None:
-        """Add an empty query layer over the frames and take up the brush."""
+        """Add a query layer over the frames and take up the brush."""
         if self.stack is None:
             show_warning("Choose the frames first: open a clip, or File > Open Sample")
             return
@@ -111,8 +177,11 @@ class CompletionModel(QObject):
         except InputError as error:
             show_error(str(error))
             return
+        if self.query is None:
+            self.query_link.fill(layer)
         self.viewer.add_layer(layer)
         self.viewer.layers.selection.active = layer
+        layer.selected_label = self.annotation.current or 1
         layer.mode = "paint"
         self.choose_query(layer)
 
@@ -124,7 +193,7 @@ class CompletionModel(QObject):
     @property
     def frame(self) -> int:
         """The frame of the stack that the viewer shows."""
-        return 0 if self.stack is None else current_frame(self.stack, self.viewer.dims.point)
+        return self.layers.frame
 
     def go_to(self, frame: int) -> None:
         """Show a frame of the stack."""
@@ -134,196 +203,116 @@ class CompletionModel(QObject):
 
     def occlusions(self) -> dict[int, FrameOcclusion | None]:
         """Level and amount of the shown frame by object, from the masks as they are now."""
-        if self.results is None:
-            return {}
-        return {i: self.results.occlusion(i, self.frame) for i in self.results.object_ids}
+        frame = self.frame
+        shown = {found.object_id for found in self.layers.layers}
+        return {
+            object_id: known_occlusion(annotated, frame)
+            for object_id, annotated in self.annotation.objects.items()
+            if object_id in shown
+        }
 
-    # -- a run ------------------------------------------------------------------------------------
+    # -- jobs -------------------------------------------------------------------------------------
 
     @property
     def is_busy(self) -> bool:
-        return self.run is not None or self._export is not None
+        return self.jobs.is_busy or self.exports.is_busy
+
+    @property
+    def run(self) -> Job | None:
+        """The run or update that is going on."""
+        return self.jobs.job
+
+    def hear_now(self) -> None:
+        """Take all strokes into the annotation that still wait for that."""
+        self.layers.hear_now()
+        self.query_link.hear_now()
 
     def start_run(self, request: RunRequest) -> None:
         """Begin a run in a worker thread; what cannot be used is said as a notification."""
         if self.is_busy:
             return
         try:
-            results, query = self._checked_layers()
+            self._check_layers()
         except InputError as error:
             show_error(str(error))
             return
-        if results is not self.results:
-            self._take_results(results)
-        self.run = CompletionRun(results, query, request)
-        self._stop_reason = ""
-        self.destroyed.connect(self.run.job.cancel)  # the panel or the window is closed
-        self.run.job.start()
-        self._timer.start()
-        self._say("")
+        self.layers.leave_given()
+        assert self.annotation.clip is not None
+        state = self.annotation.state
+        self.jobs.start(
+            CompletionRun(self.annotation.clip, state, self.layers, self.query, request)
+        )
 
-    def _checked_layers(self) -> tuple[Results, Labels]:
+    def _check_layers(self) -> None:
         if self.stack is None:
             raise InputError("choose the frames first: open a clip, or File > Open Sample")
-        if self.query is None:
+        has_truth = any(found.anchors for found in self.annotation.objects.values())
+        if self.query is None and not has_truth:
             raise InputError("there is no query: press New and paint the object on one frame")
         clip = clip_of(self.stack)
-        check_lies_on(self.query, self.stack)
-        results = self.results
-        if results is not None and results.is_from_run and results.fits(self.stack):
-            results.clip = clip  # its name, contrast limits or pixels may be others now
-            return results, self.query
-        return Results(self.stack, clip), self.query
+        if self.query is not None:
+            check_lies_on(self.query, self.stack)
+        if not self.annotation.is_open or self.annotation.state.shape != grid_of(self.stack).shape:
+            self._open()  # the layer has other pixels now
+        self.annotation.clip = self.layers.clip = clip  # its name or limits may be others now
+        self.hear_now()
+
+    def start_update(self, request: RunRequest) -> None:
+        """Track and complete again around fresh corrections, in a worker thread."""
+        self.hear_now()
+        clip = self.annotation.clip
+        if clip is not None and not self.update_hindrance:
+            state = self.annotation.state
+            self.jobs.start(UpdateRun(clip, state, request.engine, request.settings))
+
+    @property
+    def update_hindrance(self) -> str:
+        """Why there is nothing to update now; empty where there is."""
+        if self.is_busy:
+            return "Wait for the job to end"
+        objects = self.annotation.objects.values()
+        if not any(found.fresh for found in objects):
+            return "Correct a frame of visible or amodal first, or lock one that is right"
+        return ""
 
     def cancel(self, reason: str = "") -> None:
-        """Stop the run; the masks that have come stay in the layers."""
-        if self.run is not None:
-            self._stop_reason = self._stop_reason or reason
-            self.run.job.cancel()
-            self.changed.emit()
+        """Stop the job; the masks that have come stay."""
+        self.jobs.cancel(reason)
 
     @property
     def is_cancelling(self) -> bool:
-        return self.run is not None and self.run.job.is_cancelled()
-
-    def _tick(self) -> None:
-        if self.run is not None:
-            self._tick_run(self.run)
-        elif self._export is not None and not self._export.is_alive:
-            self._end_export(self._export)
-        if not self.is_busy:
-            self._timer.stop()
-
-    def _tick_run(self, run: CompletionRun) -> None:
-        if not run.job.is_cancelled() and (result := run.next_layer()) is not None:
-            add_below(self.viewer.layers, result.layer, self.query)
-            self._watch_edits(result.layer)
-            self.levels.follow(self.results)
-            self.changed.emit()
-            return  # napari takes a while over a layer: one a tick
-        while run.job.notes:
-            show_warning(run.job.notes.popleft())
-        written, over = run.show(time.monotonic() + TICK_BUDGET)
-        self.levels.look_at(sorted({frame for _, frame in written}))
-        for result in {result for result, frame in written if frame == self.frame}:
-            result.layer.refresh()
-        if run.job.progress is not None:
-            self.progressed.emit(run.job.progress)
-        if over:
-            self._end_run(run)
-
-    def _end_run(self, run: CompletionRun) -> None:
-        self.run = None
-        error = run.job.error
-        if error is None:
-            run.finish()
-            self._say(run.summary)
-        elif isinstance(error, Cancelled):
-            self._say_cancelled(run)
-        else:
-            self._say(f"The run stopped: {error}")
-            _notify(error)
-        self.levels.follow_doubt()
-        self.masks_changed.emit()
-
-    def _say_cancelled(self, run: CompletionRun) -> None:
-        stays = (
-            f"the masks of {run.frames_shown} frames found until then stay"
-            if run.frames_shown
-            else "nothing was found yet"
-        )
-        if self._stop_reason:
-            show_warning(f"The run was stopped: {self._stop_reason}")
-        more = " Run again to complete them." if self.results is run.results else ""
-        self._say(f"Cancelled: {stays}.{more}")
+        return self.jobs.is_cancelling
 
     # -- export -----------------------------------------------------------------------------------
 
     @property
     def export_hindrance(self) -> str:
         """Why there is nothing to export now; empty where there is."""
-        if self.is_busy:
-            return "Wait for the run to end"
-        if self.results is None or not self.results.layers:
-            return "Run first: there are no masks yet"
-        if not self.results.is_complete:
-            return "The run did not end: run again, or save the layers through File > Save"
-        return ""
-
-    def export_folders(self, out: Path) -> tuple[Path, ...]:
-        """The clip folders that an export to `out` would write."""
-        assert self.results is not None
-        ids = self.results.object_ids
-        return tuple(object_folders(out, self.results.clip.name, ids).values())
+        return "Wait for the job to end" if self.is_busy else export_hindrance(self.annotation)
 
     def start_export(self, out: Path, *, overwrite: bool) -> None:
         """Write the masks as they are now to TABE-51 folders, in a worker thread."""
-        results = self.results
-        if self.is_busy or results is None:
+        if self.is_busy or not self.annotation.is_open:
             return
-
-        layers = self.exported_layers
-        others = look_alikes(self.viewer.layers, results, self.query)
-
-        def work(job: BackgroundJob[Exported]) -> Exported:
-            annotations = results.annotations(job.check)
-            folders = export(
-                out, results.clip, annotations, results.completion, overwrite=overwrite
-            )
-            return Exported(folders, layers, left_out(others, job.check))
-
-        self._export = BackgroundJob(work)
-        self._export.start()
-        self._timer.start()
-        self._say("Exporting …")
-
-    def _end_export(self, job: BackgroundJob[Exported]) -> None:
-        self._export = None
-        if job.result is not None:
-            self._say(job.result.summary)
-            if job.result.left_out:
-                show_warning(job.result.warning)
-        else:
-            assert job.error is not None
-            self._say("Nothing was exported")
-            _notify(job.error)
+        self.hear_now()
+        job = ExportJob(self.annotation, self.layers, self.query, self.completion)
+        job.begin(out, self.viewer.layers, overwrite=overwrite)
+        self.exports.follow(job)
 
     @property
-    def exported_layers(self) -> str:
-        """The layers that an export writes, by name."""
-        layers = self.results.layers if self.results is not None else ()
-        return ", ".join(repr(result.layer.name) for result in reversed(layers))
+    def completion(self) -> Completion | None:
+        """The last run that came to its end since the clip was opened."""
+        return self.jobs.completion
 
     # -- what happens in the viewer ---------------------------------------------------------------
 
-    def _take_results(self, results: Results | None) -> None:
-        if self.results is not None:
-            for result in self.results.layers:
-                self._unwatch_edits(result.layer)
-        self.results = results
-        if results is not None:
-            for result in results.layers:
-                self._watch_edits(result.layer)
-        self.levels.follow(results)
-        self.masks_changed.emit()
-
-    def _watch_edits(self, layer: Labels) -> None:
-        for event in edit_events(layer):
-            event.connect(self._on_edit)
-
-    def _unwatch_edits(self, layer: Labels) -> None:
-        for event in edit_events(layer):
-            event.disconnect(self._on_edit)
-
-    def _on_edit(self, event: Any = None) -> None:
-        if not self._mask_timer.isActive():
-            self._mask_timer.start()
-
-    def _on_masks_settled(self) -> None:
-        self.levels.look_at([self.frame])
-        self.masks_changed.emit()
+    def _on_frames_changed(self, object_id: int, frames: frozenset[int]) -> None:
+        if self.frame in frames:
+            self.masks_changed.emit()
 
     def _on_step(self, event: Any = None) -> None:
+        self.layers.show_frame()
+        self.session.view["frame"] = self.frame
         self.masks_changed.emit()
 
     def _on_layer_removed(self, event: Any) -> None:
@@ -331,23 +320,14 @@ class CompletionModel(QObject):
         if layer is self.stack:
             self.cancel(f"its frames {event.value.name!r} were removed")
             self.stack = None
-            self._take_results(None)
+            self._open()
             self.changed.emit()
         elif layer is self.query:
             self.choose_query(None)
-        elif self.results is not None and self.results.holds(layer):
+        elif self.layers.forget(layer):
             self.cancel(f"the layer {layer.name!r} was removed")
-            self._take_results(None)
             self._say("")
 
     def _say(self, status: str) -> None:
         self.status = status
         self.changed.emit()
-
-
-def _notify(error: BaseException) -> None:
-    """Show an error: ours in its own words, another with its traceback behind a button."""
-    if isinstance(error, InputError):
-        show_error(str(error))
-    else:
-        notification_manager.receive_error(type(error), error, error.__traceback__)

@@ -1,24 +1,34 @@
-"""One run as the window sees it: a job, and its masks on their way into the layers."""
+"""Jobs that find masks: a run over the whole clip, an update between corrections."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from napari.components import LayerList
 from napari.layers import Labels
 
+from napari_amodal.annotation.clip_annotation import ClipAnnotation, new_object, with_object
+from napari_amodal.annotation.object_annotation import (
+    ObjectAnnotation,
+    completed,
+    corrected,
+    with_locks,
+    with_query,
+)
+from napari_amodal.annotation.provisional import Provisional
+from napari_amodal.annotation.update import Update, update
+from napari_amodal.clip import Clip
 from napari_amodal.engine import Completion, Overrides, run
+from napari_amodal.errors import InputError
+from napari_amodal.masks import Mask
 from napari_amodal.progress import Progress
 from napari_amodal.registry import Engine
 from napari_amodal.stages import Query
 from napari_amodal.widgets.background_job import BackgroundJob
 from napari_amodal.widgets.layer_origin import LayerRole
-from napari_amodal.widgets.mask_patch import MaskPatch
+from napari_amodal.widgets.mask_layers import MaskLayers, Painted
 from napari_amodal.widgets.query_layer import frame_list, read_queries
-from napari_amodal.widgets.result_layer import ResultLayer
-from napari_amodal.widgets.results import Edits, Results
 
 
 @dataclass(frozen=True)
@@ -33,129 +43,212 @@ class RunRequest:
     every_frame : bool
         Go by every frame that an object is painted on; otherwise more than one is refused.
     keep_edits : bool
-        Keep the frames that the annotator corrected after an earlier run, and go by them.
+        Keep locked frames, and go by them; otherwise the run replaces them, too.
+    only : int or None
+        The object to complete; None: all.
     """
 
     engine: Engine
     settings: Overrides
     every_frame: bool = False
     keep_edits: bool = True
+    only: int | None = None
 
 
 class CompletionRun:
-    """A run into result layers; all but the job's own work happens in the window's thread."""
+    """A run over the whole clip in a worker thread."""
 
-    def __init__(self, results: Results, query: Labels, request: RunRequest) -> None:
-        self.results = results
+    label = "Run"
+
+    def __init__(
+        self,
+        clip: Clip,
+        state: ClipAnnotation,
+        layers: MaskLayers,
+        query: Labels | None,
+        request: RunRequest,
+    ) -> None:
+        self.clip = clip
         self.started = time.monotonic()
-        #: Corrected frames that the run found, kept or given up as was asked.
-        self.edits = Edits()
+        self.found = Provisional(state)
+        #: What was painted without a word from napari; the window takes it up.
+        self.heard: Painted = {}
+        self._begin = state
+        self._layers = layers
         self._request = request
-        self._labels = query.data
-        self._query_name = query.name
-        self._object_ids: tuple[int, ...] = ()
-        self._rest: Iterator[tuple[ResultLayer, int, MaskPatch]] | None = None
-        self._shown: set[tuple[ResultLayer, int]] = set()
+        self._labels = None if query is None else query.data
+        self._query_name = "" if query is None else query.name
+        self._painted: Mapping[int, Query] = {}
         self.job: BackgroundJob[Completion] = BackgroundJob(self._work)
+        self.label = f"Run {request.engine.name}"
 
     # -- in the worker thread ---------------------------------------------------------------------
 
     def _work(self, job: BackgroundJob[Completion]) -> Completion:
         job.report(Progress("Reading what is painted", 0, 1, 0.0, None))
-        queries = read_queries(
-            self._labels, self._query_name, every_frame=self._request.every_frame, check=job.check
-        )
-        queries = self._with_edits(queries, job)
-        self._object_ids = tuple(sorted(queries))
+        self._painted = self._read_queries(job)
+        self.heard = self._layers.painted(job.check)
+        state = with_painted(self._begin, self.heard)
         return run(
-            self.results.clip,
-            queries,
+            self.clip,
+            self._queries(state),
             self._request.engine,
             settings=self._request.settings,
             on_progress=job.report,
             is_cancelled=job.is_cancelled,
         )
 
-    def _with_edits(
-        self, queries: dict[int, Query], job: BackgroundJob[Completion]
-    ) -> dict[int, Query]:
-        self.edits = self.results.edits(job.check)
-        if self._request.keep_edits:
-            self.results.keep(self.edits)
-            return self.results.with_edits(queries, self.edits)
-        self.results.release(self.edits)  # nothing is written to the layers before run() begins
+    def _read_queries(self, job: BackgroundJob[Completion]) -> Mapping[int, Query]:
+        if self._labels is None:  # it was removed; the annotation remembers
+            return {
+                object_id: Query({frame: known.query[frame] for frame in known.query_frames})
+                for object_id, known in self._begin.objects.items()
+            }
+        every = self._request.every_frame
+        try:
+            return read_queries(
+                self._labels, self._query_name, every_frame=every, check=job.check,
+                only=self._request.only,
+            )  # fmt: skip
+        except InputError:
+            known = [found for found in self._begin.objects.values() if found.anchors]
+            if any(self._labels.any(axis=(1, 2))) or not known:
+                raise
+            return {}
+
+    def _queries(self, state: ClipAnnotation) -> dict[int, Query]:
+        """What is known of each object: painted queries and, if they are kept, locked masks."""
+        queries = {}
+        for object_id in sorted(state.objects.keys() | self._painted.keys()):
+            if self._request.only not in (None, object_id):
+                continue
+            painted = self._painted.get(object_id, Query({}))
+            known = state.objects.get(object_id)
+            if known is not None and self._request.keep_edits:
+                painted = _going_by(painted, known)
+            elif known is not None:
+                painted = replace(painted, clicks=known.clicks)
+            if painted.clicks or any(mask.any() for mask in painted.visible.values()):
+                queries[object_id] = painted
         return queries
 
     # -- in the window's thread -------------------------------------------------------------------
 
-    @property
-    def frames_shown(self) -> int:
-        """Frames for which a mask has come."""
-        return len({frame for _, frame in self._shown})
-
-    def next_layer(self) -> ResultLayer | None:
-        """A layer that the run is about to fill and that no viewer has yet; None: all are there."""
-        return self.results.make_missing(self._object_ids)
-
-    def show(self, deadline: float) -> tuple[set[tuple[ResultLayer, int]], bool]:
-        """Write waiting masks to the layers until a moment of `time.monotonic`.
-
-        Returns
-        -------
-        changed : set of (ResultLayer, int)
-            Layers and frames whose pixels are others now.
-        over : bool
-            The job has ended and everything it found is written.
-        """
-        changed = set()
-        for result, frame, patch in self._waiting():
-            self._shown.add((result, frame))
-            if result.write(frame, patch):
-                changed.add((result, frame))
-            if time.monotonic() > deadline:
-                return changed, False
-        return changed, self._rest is not None or self._failed
-
-    @property
-    def _failed(self) -> bool:
-        return not self.job.is_alive and self.job.result is None
-
-    def _waiting(self) -> Iterator[tuple[ResultLayer, int, MaskPatch]]:
-        ended = not self.job.is_alive  # asked first: what it left behind is then complete
-        while self.job.masks:
-            ready = self.job.masks.popleft()
-            result = self.results.get(LayerRole(ready.kind), ready.object_id)
-            if result is not None:
-                yield result, ready.frame, ready.patch
-        if ended and self.job.result is not None:
-            if self._rest is None:
-                self._rest = self.results.patches(self.job.result)
-            yield from self._rest
+    def outcome(self, state: ClipAnnotation) -> ClipAnnotation:
+        """A state after the run; objects that were deleted meanwhile stay so."""
+        completion = self.job.result
+        assert completion is not None
+        for object_id, found in completion.objects.items():
+            now = state.objects.get(object_id)
+            if now is None and object_id in self._begin.objects:
+                continue
+            now = now or new_object(object_id, state.shape)
+            for frame, mask in self._painted.get(object_id, Query({})).visible.items():
+                now = with_query(now, frame, mask)
+            if not self._request.keep_edits and object_id in self._begin.objects:
+                now = with_locks(now, self._begin.objects[object_id].locked, locked=False)
+            state = with_object(state, object_id, completed(now, found, tracked=completion.tracked))
+        return replace(
+            state,
+            engine=self._request.engine.name,
+            settings=self._request.settings,
+        )
 
     @property
     def summary(self) -> str:
         """The finished run in a line or two, for people."""
-        count, frames = len(self.results.object_ids), sorted(self.edits.frames)
-        text = f"Done: {count} object{'s' * (count > 1)}, {len(self.results.clip)} frames"
+        assert self.job.result is not None
+        ids = self.job.result.objects
+        text = f"Done: {len(ids)} object{'s' * (len(ids) > 1)}, {len(self.clip)} frames"
         text += f" in {time.monotonic() - self.started:.0f} s."
+        kept = with_painted(self._begin, self.heard).objects
+        frames = sorted(frozenset().union(*(kept[i].locked for i in ids if i in kept)))
         if frames:
             what = "Kept" if self._request.keep_edits else "Replaced"
             text += f" {what} your frame{'s' * (len(frames) > 1)} {frame_list(frames)}."
         return text
 
-    def finish(self) -> None:
-        """Note the finished run in the layers."""
-        completion = self.job.result
-        assert completion is not None
-        earlier = self.results.completion
-        if earlier is not None:  # objects that this run left alone keep their record
-            completion = replace(completion, objects={**earlier.objects, **completion.objects})
-        self.results.finish(completion)
+
+class UpdateRun:
+    """An update of objects from their fresh corrections in a worker thread."""
+
+    label = "Update from corrections"
+
+    def __init__(
+        self, clip: Clip, state: ClipAnnotation, engine: Engine, settings: Overrides
+    ) -> None:
+        self.clip = clip
+        self.started = time.monotonic()
+        self.found = Provisional(state)
+        self.heard: Painted = {}
+        self._begin = state
+        self._engine = engine
+        self._settings = settings
+        self.job: BackgroundJob[tuple[Update, ...]] = BackgroundJob(self._work)
+
+    def _work(self, job: BackgroundJob[tuple[Update, ...]]) -> tuple[Update, ...]:
+        ids = [i for i, found in self._begin.objects.items() if found.fresh]
+        return tuple(
+            update(
+                self.clip,
+                self._begin,
+                object_id,
+                self._begin.objects[object_id].fresh,
+                self._engine,
+                settings=self._settings,
+                on_progress=_share_of(job.report, number, len(ids)),
+                is_cancelled=job.is_cancelled,
+            )
+            for number, object_id in enumerate(ids)
+        )
+
+    def outcome(self, state: ClipAnnotation) -> ClipAnnotation:
+        """A state after the update; what was changed by hand meanwhile stays."""
+        for found in self.job.result or ():
+            now = state.objects.get(found.object_id)
+            if now is not None:
+                state = with_object(state, found.object_id, found.onto(now))
+        return state
+
+    @property
+    def summary(self) -> str:
+        count = sum(len(found.frames) for found in self.job.result or ())
+        seconds = time.monotonic() - self.started
+        return f"Done: {count} frame{'s' * (count != 1)} updated in {seconds:.0f} s."
 
 
-def add_below(layers: LayerList, layer: Labels, top: Labels | None) -> None:
-    """Add a layer to a viewer, under `top` if it is there, and leave the selection alone."""
-    active = layers.selection.active
-    layers.insert(layers.index(top) if top is not None and top in layers else len(layers), layer)
-    if active is not None and active in layers:
-        layers.selection.active = active
+Job = CompletionRun | UpdateRun
+
+
+def _share_of(report: Callable[[Progress], None], number: int, count: int) -> Callable[..., None]:
+    """Reports of one object's update as part of all."""
+
+    def told(progress: Progress) -> None:
+        report(replace(progress, fraction=(number + progress.fraction) / count))
+
+    return told
+
+
+def with_painted(state: ClipAnnotation, heard: Painted) -> ClipAnnotation:
+    """A state with what was painted and not told yet."""
+    for object_id, by_role in heard.items():
+        for role, masks in by_role.items():
+            annotated = state.objects.get(object_id)
+            if annotated is None:
+                continue
+            pair: tuple[Mapping[int, Mask], Mapping[int, Mask]] = (
+                (masks, {}) if role is LayerRole.VISIBLE else ({}, masks)
+            )
+            annotated = corrected(annotated, *pair, contain_visible=state.amodal_contains_visible)
+            state = with_object(state, object_id, annotated)
+    return state
+
+
+def _going_by(painted: Query, known: ObjectAnnotation) -> Query:
+    """A query that also holds what is locked; a lock goes before a query."""
+    locked = sorted(known.locked)
+    return Query(
+        {**painted.visible, **{frame: known.visible[frame] for frame in locked}},
+        {frame: known.amodal[frame] for frame in locked},
+        {frame: clicks for frame, clicks in known.clicks.items() if frame not in known.locked},
+    )

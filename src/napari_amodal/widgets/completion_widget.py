@@ -6,30 +6,38 @@ from pathlib import Path
 
 from napari import Viewer
 from napari.layers import Image, Labels, Layer
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QEnterEvent
 from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
     QFormLayout,
+    QFrame,
     QHBoxLayout,
     QLabel,
     QMessageBox,
     QProgressBar,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_amodal.annotation.session import Session
 from napari_amodal.progress import Progress
 from napari_amodal.widgets.completion_model import CompletionModel
 from napari_amodal.widgets.completion_run import RunRequest
+from napari_amodal.widgets.correction_box import CorrectionBox
 from napari_amodal.widgets.engine_picker import EnginePicker
+from napari_amodal.widgets.export_job import export_folders, exported_layers
 from napari_amodal.widgets.frame_strip import FrameStrip
 from napari_amodal.widgets.layer_clip import clip_of
 from napari_amodal.widgets.layer_combo import LayerCombo
+from napari_amodal.widgets.object_list import ObjectList
 from napari_amodal.widgets.occlusion_view import OcclusionView
-from napari_amodal.widgets.query_watch import QueryWatch
+from napari_amodal.widgets.section import Section
+from napari_amodal.widgets.session_bar import SessionOffer
 
 
 class CompletionWidget(QWidget):
@@ -46,7 +54,7 @@ class CompletionWidget(QWidget):
         # apart by identity.
         viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self.model = CompletionModel(viewer, self)
-        self._watch = QueryWatch(viewer.dims, self)
+        self._watch = self.model.query_link.search
         self._make_inputs(viewer)
         self._make_run_controls()
         self._make_results()
@@ -101,6 +109,12 @@ class CompletionWidget(QWidget):
             "Frames that you corrected stay as they are, and the run goes by them. Without this, "
             "the next run replaces them."
         )
+        self.objects = ObjectList(self.model.annotation)
+        self.corrections = CorrectionBox(self.model)
+        self.offer = SessionOffer(self.model.session)
+        self.saved = QLabel()
+        self.saved.setStyleSheet("color: gray")
+        self.saved.setWordWrap(True)
         self.export_button = QPushButton("Export …")
         self.export_button.setShortcut("Ctrl+Shift+E")
 
@@ -118,37 +132,58 @@ class CompletionWidget(QWidget):
         form.addRow("Engine", self.engines.list)
         form.addRow(self.engines.note)
         form.addRow(self.engines.weights_button)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.run_button, 2)
-        buttons.addWidget(self.cancel_button, 1)
-        self.setMinimumWidth(340)  # napari's title for the dock fits
-        layout = QVBoxLayout(self)
+        run_row = QHBoxLayout()
+        run_row.addWidget(self.run_button, 2)
+        run_row.addWidget(self.cancel_button, 1)
+        self.clip_section = Section("Clip and engine")
+        self.clip_section.rows.addLayout(form)
+        self.clip_section.rows.addWidget(self.engines.settings_button)
+        self.clip_section.rows.addWidget(self.engines.settings_box)
+        self.clip_section.rows.addWidget(self.keep_edits)
+        self.objects_section = Section("Objects")
+        self.objects_section.rows.addWidget(self.objects)
+        self.correct_section = Section("Correct")
+        for widget in (self.results_title, self.occlusion, self.strip, self.corrections):
+            self.correct_section.rows.addWidget(widget)
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(6)
-        layout.addLayout(form)
-        layout.addWidget(self.engines.settings_button)
-        layout.addWidget(self.engines.settings_box)
-        layout.addLayout(buttons)
-        layout.addWidget(self.progress)
-        layout.addWidget(self.stage)
-        layout.addWidget(self.results_title)
-        layout.addWidget(self.occlusion)
-        layout.addWidget(self.strip)
-        layout.addWidget(self.keep_edits)
+        layout.addWidget(self.offer)
+        layout.addWidget(self.clip_section)
+        layout.addLayout(run_row)
+        for below in (self.progress, self.stage, self.objects_section, self.correct_section):
+            layout.addWidget(below)
         layout.addWidget(self.export_button)
+        layout.addWidget(self.saved)
         layout.addStretch(1)
+        scrolled = QScrollArea()  # small screens
+        scrolled.setWidget(inside)
+        scrolled.setWidgetResizable(True)
+        scrolled.setFrameShape(QFrame.Shape.NoFrame)
+        scrolled.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        outside = QVBoxLayout(self)
+        outside.setContentsMargins(0, 0, 0, 0)
+        outside.addWidget(scrolled)
+        self.setMinimumWidth(340)  # napari's title for the dock fits
 
     def _connect(self) -> None:
         self.frames.layer_chosen.connect(self._on_frames)
         self.query.layer_chosen.connect(self._on_query)
         self.new_query.clicked.connect(self.model.make_query)
         self.engines.changed.connect(self._update)
-        self.run_button.clicked.connect(self._on_run)
+        self.run_button.clicked.connect(lambda: self._on_run())
         self.cancel_button.clicked.connect(self._on_cancel)
         self.export_button.clicked.connect(self._on_export)
         self.painted.linkActivated.connect(self._on_frame_link)
         self.strip.frame_chosen.connect(self.model.go_to)
         self.model.levels.changed.connect(self._show_strip)
         self._watch.changed.connect(self._update)
+        self.objects.run_wanted.connect(self._on_run)
+        self.corrections.update_wanted.connect(self._on_update)
+        self.model.session.loaded.connect(self._on_session)
+        self.offer.clip_wanted.connect(self._on_clip_wanted)
+        self.model.annotation.current_changed.connect(self._on_current)
         self.model.changed.connect(self._update)
         self.model.progressed.connect(self._show_progress)
         self.model.masks_changed.connect(self._show_occlusion)
@@ -164,19 +199,43 @@ class CompletionWidget(QWidget):
     def _on_query(self, layer: Layer | None) -> None:
         self.model.choose_query(layer if isinstance(layer, Labels) else None)
 
-    def _on_run(self) -> None:
+    def _request(self, only: int | None = None) -> RunRequest | None:
         engine = self.engines.choice.engine
         if engine is None:
-            return
-        self.progress.setValue(0)
-        self.model.start_run(
-            RunRequest(
-                engine,
-                self.engines.settings,
-                every_frame=self.every_frame.isChecked(),
-                keep_edits=self.keep_edits.isChecked(),
-            )
+            return None
+        return RunRequest(
+            engine,
+            self.engines.settings,
+            every_frame=self.every_frame.isChecked(),
+            keep_edits=self.keep_edits.isChecked(),
+            only=only,
         )
+
+    def _on_run(self, only: int | None = None) -> None:
+        request = self._request(only)
+        if request is not None and not self._run_hindrance:
+            self.progress.setValue(0)
+            self.model.start_run(request)
+
+    def _on_update(self) -> None:
+        request = self._request()
+        if request is not None and not self.engines.choice.lacks:
+            self.progress.setValue(0)
+            self.model.start_update(request)
+
+    def _on_clip_wanted(self, folder: Path) -> None:
+        viewer = self.model.viewer
+        if isinstance(viewer, Viewer):
+            viewer.open(str(folder), plugin="napari-amodal")
+
+    def _on_session(self, session: Session) -> None:
+        self.engines.restore(session.state.engine, session.state.settings)
+
+    def _on_current(self) -> None:
+        """Let the brush paint the current object's query."""
+        current, query = self.model.annotation.current, self.model.query
+        if query is not None and current is not None:
+            query.selected_label = current
 
     def _on_cancel(self) -> None:
         self.model.cancel()
@@ -188,7 +247,9 @@ class CompletionWidget(QWidget):
         folder = QFileDialog.getExistingDirectory(self, "Export the clip folder into …")
         if not folder:
             return
-        there = [path for path in self.model.export_folders(Path(folder)) if path.exists()]
+        there = [
+            path for path in export_folders(self.model.annotation, Path(folder)) if path.exists()
+        ]
         if there and not self._may_replace(there):
             return
         self.model.start_export(Path(folder), overwrite=bool(there))
@@ -219,7 +280,8 @@ class CompletionWidget(QWidget):
             return "Open a clip first: drop a video or a folder here, or File > Open Sample"
         if self.model.stack_fault:
             return self.model.stack_fault
-        if self.model.query is None:
+        has_truth = any(found.anchors for found in self.model.annotation.objects.values())
+        if self.model.query is None and not has_truth:
             return "Press New and paint the object on one frame"
         choice = self.engines.choice
         return f"{choice.name} lacks something, see above" if choice.lacks else ""
@@ -230,7 +292,6 @@ class CompletionWidget(QWidget):
             self.frames.choose(model.stack)
         if self.query.chosen is not model.query and model.query is not None:
             self.query.choose(model.query)
-        self._watch.follow(model.query)
         self.painted.setText(self._watch.text)
         self.painted.setVisible(bool(self._watch.text))
         self.frames.setDisabled(model.is_busy or self.frames.chosen is None)
@@ -243,7 +304,7 @@ class CompletionWidget(QWidget):
         model = self.model
         hindrance = self._run_hindrance
         self.run_button.setEnabled(not hindrance)
-        has_run = bool(model.results and model.results.layers and model.results.is_from_run)
+        has_run = any(not found.is_given for found in model.layers.layers)
         self.run_button.setText("Run again" if has_run else "Run")
         self.run_button.setToolTip(hindrance or "Find the object in all frames (Ctrl+Return)")
         self.cancel_button.setEnabled(model.run is not None and not model.is_cancelling)
@@ -253,7 +314,7 @@ class CompletionWidget(QWidget):
         self.export_button.setEnabled(not hindrance)
         self.export_button.setToolTip(
             hindrance
-            or f"Write frames, {model.exported_layers} and annos.json as a TABE-51 folder "
+            or f"Write frames, {exported_layers(model.layers)} and annos.json as a TABE-51 folder "
             "(Ctrl+Shift+E)"
         )
         self.progress.setVisible(model.is_busy)
@@ -263,6 +324,9 @@ class CompletionWidget(QWidget):
         elif model.run is None:
             self.stage.setText(model.status or self._run_hindrance)
         self.stage.setVisible(bool(self.stage.text()))
+        self.saved.setText(model.session.told)
+        self.saved.setToolTip(str(model.session.folder or ""))
+        self.saved.setVisible(bool(model.session.told))
 
     def _show_progress(self, progress: Progress) -> None:
         if self.model.is_cancelling:
@@ -276,7 +340,9 @@ class CompletionWidget(QWidget):
 
     def _show_occlusion(self) -> None:
         occlusions = self.model.occlusions()
-        self.results_title.setText(f"<b>Occlusion in frame {self.model.frame}</b>")
+        self.results_title.setText(f"Occlusion in frame {self.model.frame}")
+        self.objects_section.setVisible(self.model.annotation.is_open)
+        self.correct_section.setVisible(bool(self.model.annotation.objects))
         for widget in (
             self.results_title,
             self.occlusion,

@@ -14,8 +14,8 @@ from napari_amodal.levels import OcclusionLevel
 from napari_amodal.masks import Mask, MaskStack
 from napari_amodal.widgets.label_colors import label_colors
 from napari_amodal.widgets.layer_origin import LayerOrigin, LayerRole
+from napari_amodal.widgets.mask_layer import OPACITY
 from napari_amodal.widgets.mask_volume import mask_volume
-from napari_amodal.widgets.result_layer import OPACITY
 
 #: A folder of TABE-51 holds one object.
 OBJECT_ID = 1

@@ -1,7 +1,7 @@
 """Colours by which visible and hidden parts, and objects, are told apart.
 
-Cool for what is seen, others for the whole: where only those are, the hidden part stands out. The
-first of them is magenta, which is rare in real scenes.
+What is seen has the object's colour, the whole another: where only that is, the hidden part stands
+out. The first of them is magenta, which is rare in real scenes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,17 @@ _COLORS = {
 
 def label_colors(role: LayerRole) -> CyclicLabelColormap:
     """The colours of label values 1, 2, ... in layers of a role."""
+    return _colormap(role, _COLORS[role])
+
+
+def mask_colors(role: LayerRole, object_id: int, color: str) -> CyclicLabelColormap:
+    """The one colour of a layer with the masks of one object, whose own is `color`."""
+    whole = _COLORS[LayerRole.AMODAL]
+    own = color if role is LayerRole.VISIBLE else whole[(object_id - 1) % len(whole)]
+    return _colormap(role, (own,))
+
+
+def _colormap(role: LayerRole, colors: tuple[str, ...]) -> CyclicLabelColormap:
     return CyclicLabelColormap(
-        colors=["transparent", *_COLORS[role]], background_value=0, name=f"amodal {role}"
+        colors=["transparent", *colors], background_value=0, name=f"amodal {role}"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ class LayerOrigin:
         The run that gave them.
     query_frame : int or None
         The frame on which a query was painted when it was opened.
+    is_followed : bool
+        The layer was made to show the annotation of the window, which runs write to.
+    session : pathlib.Path or None
+        The session's folder that frames were opened from.
     """
 
     role: LayerRole
@@ -50,12 +55,15 @@ class LayerOrigin:
     annotation: Annotation | None = None
     completion: Completion | None = None
     query_frame: int | None = None
+    is_followed: bool = False
+    session: Path | None = None
 
     @property
     def is_from_run(self) -> bool:
         """Whether a run fills the layer; a folder gives an annotation without one."""
         is_given = self.annotation is not None and self.completion is None
-        return self.role in (LayerRole.VISIBLE, LayerRole.AMODAL) and not is_given
+        is_mask = self.role in (LayerRole.VISIBLE, LayerRole.AMODAL)
+        return is_mask and (self.is_followed or not is_given)
 
     def as_metadata(self) -> dict[str, LayerOrigin]:
         return {ORIGIN_KEY: self}

@@ -13,8 +13,8 @@ from napari_amodal.errors import InputError
 from napari_amodal.masks import MaskStack
 from napari_amodal.widgets.layer_clip import check_lies_on
 from napari_amodal.widgets.layer_origin import LayerOrigin, LayerRole, origin_of
+from napari_amodal.widgets.mask_layers import ROLES, MaskLayers
 from napari_amodal.widgets.query_layer import frame_list
-from napari_amodal.widgets.results import ROLES, Results
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Exported:
 
 
 def look_alikes(
-    layers: Iterable[Layer], results: Results, query: Layer | None
+    layers: Iterable[Layer], results: MaskLayers, query: Layer | None
 ) -> tuple[Labels, ...]:
     """Labels layers over the frames of `results` that one may take for its visible or amodal."""
     return tuple(
@@ -67,12 +67,15 @@ def look_alikes(
     )
 
 
-def _looks_alike(layer: Labels, results: Results) -> bool:
+def _looks_alike(layer: Labels, results: MaskLayers) -> bool:
     origin = origin_of(layer.metadata)
     if origin is None:
         named = any(layer.name.lower().startswith(role) for role in ROLES)
     else:
-        named = origin.role in ROLES and origin.clip.name == results.clip.name
+        clip = results.clip
+        named = origin.role in ROLES and clip is not None and origin.clip.name == clip.name
+    if results.stack is None:
+        return False
     try:
         check_lies_on(layer, results.stack)
     except InputError:

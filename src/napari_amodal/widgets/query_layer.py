@@ -61,9 +61,14 @@ def painted_masks(
 
 
 def read_queries(
-    labels: Any, name: str, *, every_frame: bool, check: Callable[[], None]
+    labels: Any,
+    name: str,
+    *,
+    every_frame: bool,
+    check: Callable[[], None],
+    only: int | None = None,
 ) -> dict[int, Query]:
-    """What is painted in a query layer, by object.
+    """What is painted in a query layer, by object, or of one object `only`.
 
     Raises
     ------
@@ -72,7 +77,8 @@ def read_queries(
     """
     found: dict[int, dict[int, Mask]] = {}
     for object_id, frame, mask in painted_masks(labels, check):
-        found.setdefault(object_id, {})[frame] = mask
+        if only in (None, object_id):
+            found.setdefault(object_id, {})[frame] = mask
     if not found:
         raise InputError(
             f"nothing is painted in {name!r}: go to a frame where the object is fully visible and "

@@ -59,6 +59,19 @@ class QueryWatch(QObject):
         self.changed.emit()
 
     @property
+    def painted(self) -> dict[int, tuple[int, ...]]:
+        """Frame to the labels that are painted on it, as far as the search has come."""
+        return self._painted
+
+    def look_at(self, frame: int) -> None:
+        """Look at a frame that was written to without a stroke."""
+        if self._is_searchable:
+            before = self._painted.get(frame)
+            self._look_at(frame)
+            if before != self._painted.get(frame):
+                self.changed.emit()
+
+    @property
     def text(self) -> str:
         """What is painted where (rich text, frames as links), or what to do."""
         if self._layer is None:

@@ -117,8 +117,17 @@ class ComposeModel(OneJob):
         masked = len(taken & part.filled)
         return (
             f"{part.source.name}: {len(part.clip)} frames{rate}; {len(taken)} are taken, masks on "
-            f"{masked} of them"
+            f"{masked} of them.{self._told_frame(part)}"
         )
+
+    def _told_frame(self, part: Part) -> str:
+        """The number that a frame of the source has after the cut, where it is another."""
+        cut = part.cut()
+        if self.shown.view is not View.SOURCE or len(cut) == len(part.clip):
+            return ""
+        if self.shown.frame not in cut:
+            return " The frame shown is cut out."
+        return f" The frame shown is number {cut.index(self.shown.frame)} after the cut."
 
     @property
     def next_step(self) -> str:

@@ -252,7 +252,6 @@ class ComposeWidget(QWidget):
             choice.setChecked(model.shown.view is view)
         self.views.setExclusive(True)
         if chosen is not None:
-            self.masks.setText(model.told(chosen))
             self.form.show_part(chosen, is_occluder=model.is_occluder)
         self.save_button.setEnabled(bool(model.parts) and bool(model.name) and not busy)
         self.write_button.setEnabled(not model.write_hindrance)
@@ -288,8 +287,10 @@ class ComposeWidget(QWidget):
         self.status.setText(f"{progress.title}: {progress.fraction:.0%}{told}")
 
     def _show_numbers(self) -> None:
-        """At the frame of the composed clip that is shown; the source has other frames."""
+        """Those of the frame that is shown; of the composed clip, as the source has others."""
         model = self.model
+        if model.chosen is not None:
+            self.masks.setText(model.told(model.chosen))
         placed = model.is_occluder and model.shown.view is not View.SOURCE
         self.numbers.setVisible(placed)
         if placed and model.chosen is not None:

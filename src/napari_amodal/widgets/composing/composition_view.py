@@ -68,7 +68,6 @@ class CompositionView(QObject):
         self._put(source_layers(part), View.SOURCE)
         labels = self._layers[-1]
         assert isinstance(labels, Labels)
-        labels.mode = "paint"
 
         def on_paint(event: Any = None) -> None:
             part.look_at([self.frame])
@@ -129,8 +128,11 @@ class CompositionView(QObject):
         before, self._layers = self._layers, []
         self._placed, self._target = [], None
         names = [layer.name for layer in layers]
-        # The new ones first: a viewer that is empty for a moment draws while it loses its axes,
-        # which has crashed in OpenGL.
+        # napari has crashed in OpenGL after a layer was removed that was being painted in, and
+        # where a viewer was empty for a moment: the brush is put down, and the new ones come first.
+        for layer in before:
+            if isinstance(layer, Labels):
+                layer.mode = "pan_zoom"
         for layer in layers:
             self.viewer.add_layer(layer)
         for layer in before:

@@ -23,9 +23,8 @@ from napari_amodal.compose.tables import (
 )
 from napari_amodal.errors import InputError
 from napari_amodal.formats.opening import open_clip
-from napari_amodal.masks import Mask
+from napari_amodal.masks import EMPTY, Mask, PackedMask
 from napari_amodal.widgets.background_job import BackgroundJob
-from napari_amodal.widgets.mask_patch import EMPTY, MaskPatch
 from napari_amodal.widgets.mask_volume import mask_volume
 
 #: Numbers that may change in time, and what they are unless told.
@@ -74,7 +73,7 @@ class Part:
     plate : pathlib.Path or None
     masks_file : pathlib.Path or None
         Where the masks lie, where that is not in the source itself.
-    tracked : dict of int to MaskPatch
+    tracked : dict of int to PackedMask
         What the tracker found, by frame; a frame that differs was painted.
     is_unsaved : bool
         The masks are others than those on the disk.
@@ -89,7 +88,7 @@ class Part:
     plate: Path | None = None
     masks_file: Path | None = None
     label: int | None = None
-    tracked: dict[int, MaskPatch] = field(default_factory=dict)
+    tracked: dict[int, PackedMask] = field(default_factory=dict)
     is_unsaved: bool = False
     filled: set[int] = field(default_factory=set)
 
@@ -112,6 +111,13 @@ class Part:
             return self.timing.taken(len(self.clip), self.clip.fps)
         except ValueError as error:
             raise InputError(f"{self.name}: {error}") from error
+
+    def cut(self) -> tuple[int, ...]:
+        """The source's frames after the cut to its rate, which the range counts."""
+        try:
+            return Timing(self.timing.fps).taken(len(self.clip), self.clip.fps)
+        except ValueError:  # `taken` says what is wrong
+            return tuple(range(len(self.clip)))
 
     def look_at(self, frames: Iterable[int]) -> None:
         """Note which of some frames of the source have a mask now."""
@@ -203,16 +209,16 @@ class Part:
         return {
             at: mask
             for at, mask in masks
-            if mask.any() and self.tracked.get(at) != MaskPatch.of(mask)
+            if mask.any() and self.tracked.get(at) != PackedMask.of(mask)
         }
 
     def take_tracked(self, masks: Mapping[int, Mask]) -> None:
         """Take what the tracker found; what was painted before or meanwhile stays."""
         for frame, mask in masks.items():
             before = self.tracked.get(frame, EMPTY)
-            if MaskPatch.of(self.volume[frame] != 0) == before:
+            if PackedMask.of(self.volume[frame] != 0) == before:
                 self.volume[frame] = mask
-                self.tracked[frame] = MaskPatch.of(mask)
+                self.tracked[frame] = PackedMask.of(mask)
         self.look_at(masks)
         self.is_unsaved = True
 

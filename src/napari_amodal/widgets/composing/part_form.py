@@ -18,7 +18,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_amodal.errors import InputError
 from napari_amodal.widgets.composing.part import Part
 
 _MOST_FRAMES = 1_000_000
@@ -129,7 +128,7 @@ class PartForm(QWidget):
         self.fps.setEnabled(part.clip.fps is not None)
         self.fps.setMaximum(part.clip.fps or 1000)
         self.fps.setValue(table.get("fps") or 0)
-        count = _cut_count(part)
+        count = len(part.cut())
         for spin, value in ((self.first, table.get("first", 0)), (self.last, table.get("last"))):
             spin.setMaximum(max(0, count - 1))
             spin.setValue(count - 1 if value is None else value)
@@ -149,15 +148,6 @@ class PartForm(QWidget):
         for at in range(4, self._form.rowCount()):
             self._form.setRowVisible(at, is_occluder)
         del blockers
-
-
-def _cut_count(part: Part) -> int:
-    """Frames of a part's source after the cut to its rate."""
-    whole = {key: value for key, value in part.table.items() if key == "fps"}
-    try:
-        return len(Part(part.source, part.clip, part.volume, whole).taken())
-    except InputError:
-        return len(part.clip)
 
 
 def _frames() -> QSpinBox:
