@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from napari.utils.notifications import notification_manager
 
 from napari_amodal import registry
+from napari_amodal.annotation.session_search import PLACE_VARIABLE
 from napari_amodal.registry import ENGINES_GROUP, StageKind
 from napari_amodal.widgets.completion_widget import CompletionWidget
 
@@ -65,3 +67,11 @@ def said() -> Callable[[], list[str]]:
     """The notifications that napari has shown since the test began."""
     before = len(notification_manager.records)
     return lambda: [record.message for record in notification_manager.records[before:]]
+
+
+@pytest.fixture(autouse=True)
+def sessions(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of this test's own for all sessions, so that nothing lies beside shared clips."""
+    folder = tmp_path_factory.mktemp("sessions")
+    monkeypatch.setenv(PLACE_VARIABLE, str(folder))
+    return folder

@@ -13,6 +13,7 @@ from napari_amodal.cli.convert import convert
 from napari_amodal.cli.demo import demo
 from napari_amodal.cli.evaluate import evaluate
 from napari_amodal.cli.info import info
+from napari_amodal.cli.open import open_in_napari
 from napari_amodal.cli.run import run
 from napari_amodal.cli.weights import weights
 
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 for _command in (run, batch, evaluate, convert, compose, demo, info):
     app.command()(_command)
+app.command("open")(open_in_napari)
 app.add_typer(weights, name="weights")
 
 

@@ -11,6 +11,7 @@ from napari.layers import Image, Labels, Layer
 from napari.utils.notifications import notification_manager, show_error, show_warning
 from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
 
+from napari_amodal.annotation.session import Session
 from napari_amodal.engine import Completion
 from napari_amodal.errors import Cancelled, InputError
 from napari_amodal.levels import FrameOcclusion
@@ -24,6 +25,7 @@ from napari_amodal.widgets.mask_layers import MaskLayers
 from napari_amodal.widgets.opening_work import begin_history, given_layers
 from napari_amodal.widgets.query_layer import make_query_layer
 from napari_amodal.widgets.query_link import QueryLink
+from napari_amodal.widgets.session_keeper import SessionKeeper
 
 #: How often the window looks for news of a job (ms).
 TICK_MS = 40
@@ -58,6 +60,8 @@ class CompletionModel(QObject):
         The *visible* and *amodal* layers that show it.
     levels : FrameLevels
         The level of every frame.
+    session : SessionKeeper
+        Saves the work, and offers what was saved before.
     completion : Completion or None
         The last run that came to its end since the clip was opened.
     """
@@ -76,6 +80,9 @@ class CompletionModel(QObject):
         self.layers = MaskLayers(self.annotation, viewer, self)
         self.query_link = QueryLink(self.annotation, viewer, self)
         self.levels = FrameLevels(self.annotation, self)
+        self.session = SessionKeeper(self.annotation, self)
+        self.session.loaded.connect(self._show_session)
+        self.session.changed.connect(self.changed)
         self.completion: Completion | None = None
         self.status = ""
         self.run: Job | None = None
@@ -117,6 +124,27 @@ class CompletionModel(QObject):
         self.layers.begin(self.stack, clip)
         for layer, origin in given:
             self.layers.adopt(layer, origin)
+        origin_of_stack = origin_of(self.stack.metadata)
+        if origin_of_stack is not None and origin_of_stack.session is not None:
+            self.session.open(origin_of_stack.session, clip)
+
+    def _show_session(self, session: Session) -> None:
+        """Show a session that was read, in layers of its own."""
+        if self.stack is None or self.annotation.clip is None:
+            return
+        self.layers.leave()
+        for layer in [layer for layer in self.viewer.layers if _was_followed(layer, self.stack)]:
+            self.viewer.layers.remove(layer)  # the session has what they show
+        self.annotation.open(self.annotation.clip, session.history)
+        self.layers.begin(self.stack, self.annotation.clip)
+        self.layers.show_all()
+        if any(found.query_frames for found in self.annotation.objects.values()):
+            self.query = None
+            self.make_query()
+        frame = session.view.get("frame")
+        if isinstance(frame, int) and 0 <= frame < self.annotation.state.shape[0]:
+            self.go_to(frame)
+        self._say(f"The session goes on: {len(session.history.steps) - 1} steps")
 
     def choose_query(self, query: Labels | None) -> None:
         if query is self.query:
@@ -378,6 +406,7 @@ class CompletionModel(QObject):
 
     def _on_step(self, event: Any = None) -> None:
         self.layers.show_frame()
+        self.session.view["frame"] = self.frame
         self.masks_changed.emit()
 
     def _on_layer_removed(self, event: Any) -> None:
@@ -396,6 +425,14 @@ class CompletionModel(QObject):
     def _say(self, status: str) -> None:
         self.status = status
         self.changed.emit()
+
+
+def _was_followed(layer: Layer, stack: Image) -> bool:
+    """Whether a layer showed the annotation of a stack in a panel that is closed now."""
+    origin, own = origin_of(layer.metadata), origin_of(stack.metadata)
+    if origin is None or not origin.is_followed:
+        return False
+    return origin.clip.name == stack.name if own is None else origin.clip is own.clip
 
 
 def _notify(error: BaseException) -> None:

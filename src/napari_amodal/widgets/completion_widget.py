@@ -6,16 +6,19 @@ from pathlib import Path
 
 from napari import Viewer
 from napari.layers import Image, Labels, Layer
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QEnterEvent
 from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
     QFormLayout,
+    QFrame,
     QHBoxLayout,
     QLabel,
     QMessageBox,
     QProgressBar,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -24,12 +27,16 @@ from qtpy.QtWidgets import (
 from napari_amodal.progress import Progress
 from napari_amodal.widgets.completion_model import CompletionModel
 from napari_amodal.widgets.completion_run import RunRequest
+from napari_amodal.widgets.correction_box import CorrectionBox
 from napari_amodal.widgets.engine_picker import EnginePicker
 from napari_amodal.widgets.export_job import export_folders, exported_layers
 from napari_amodal.widgets.frame_strip import FrameStrip
 from napari_amodal.widgets.layer_clip import clip_of
 from napari_amodal.widgets.layer_combo import LayerCombo
+from napari_amodal.widgets.object_list import ObjectList
 from napari_amodal.widgets.occlusion_view import OcclusionView
+from napari_amodal.widgets.section import Section
+from napari_amodal.widgets.session_bar import SessionOffer
 
 
 class CompletionWidget(QWidget):
@@ -101,6 +108,12 @@ class CompletionWidget(QWidget):
             "Frames that you corrected stay as they are, and the run goes by them. Without this, "
             "the next run replaces them."
         )
+        self.objects = ObjectList(self.model.annotation)
+        self.corrections = CorrectionBox(self.model)
+        self.offer = SessionOffer(self.model.session)
+        self.saved = QLabel()
+        self.saved.setStyleSheet("color: gray")
+        self.saved.setWordWrap(True)
         self.export_button = QPushButton("Export …")
         self.export_button.setShortcut("Ctrl+Shift+E")
 
@@ -118,37 +131,57 @@ class CompletionWidget(QWidget):
         form.addRow("Engine", self.engines.list)
         form.addRow(self.engines.note)
         form.addRow(self.engines.weights_button)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.run_button, 2)
-        buttons.addWidget(self.cancel_button, 1)
-        self.setMinimumWidth(340)  # napari's title for the dock fits
-        layout = QVBoxLayout(self)
+        run_row = QHBoxLayout()
+        run_row.addWidget(self.run_button, 2)
+        run_row.addWidget(self.cancel_button, 1)
+        self.clip_section = Section("Clip and engine")
+        self.clip_section.rows.addLayout(form)
+        self.clip_section.rows.addWidget(self.engines.settings_button)
+        self.clip_section.rows.addWidget(self.engines.settings_box)
+        self.clip_section.rows.addWidget(self.keep_edits)
+        self.objects_section = Section("Objects")
+        self.objects_section.rows.addWidget(self.objects)
+        self.correct_section = Section("Correct")
+        for widget in (self.results_title, self.occlusion, self.strip, self.corrections):
+            self.correct_section.rows.addWidget(widget)
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(6)
-        layout.addLayout(form)
-        layout.addWidget(self.engines.settings_button)
-        layout.addWidget(self.engines.settings_box)
-        layout.addLayout(buttons)
-        layout.addWidget(self.progress)
-        layout.addWidget(self.stage)
-        layout.addWidget(self.results_title)
-        layout.addWidget(self.occlusion)
-        layout.addWidget(self.strip)
-        layout.addWidget(self.keep_edits)
+        layout.addWidget(self.offer)
+        layout.addWidget(self.clip_section)
+        layout.addLayout(run_row)
+        for below in (self.progress, self.stage, self.objects_section, self.correct_section):
+            layout.addWidget(below)
         layout.addWidget(self.export_button)
+        layout.addWidget(self.saved)
         layout.addStretch(1)
+        scrolled = QScrollArea()  # small screens
+        scrolled.setWidget(inside)
+        scrolled.setWidgetResizable(True)
+        scrolled.setFrameShape(QFrame.Shape.NoFrame)
+        scrolled.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        outside = QVBoxLayout(self)
+        outside.setContentsMargins(0, 0, 0, 0)
+        outside.addWidget(scrolled)
+        self.setMinimumWidth(340)  # napari's title for the dock fits
 
     def _connect(self) -> None:
         self.frames.layer_chosen.connect(self._on_frames)
         self.query.layer_chosen.connect(self._on_query)
         self.new_query.clicked.connect(self.model.make_query)
         self.engines.changed.connect(self._update)
-        self.run_button.clicked.connect(self._on_run)
+        self.run_button.clicked.connect(lambda: self._on_run())
         self.cancel_button.clicked.connect(self._on_cancel)
         self.export_button.clicked.connect(self._on_export)
         self.painted.linkActivated.connect(self._on_frame_link)
         self.strip.frame_chosen.connect(self.model.go_to)
         self.model.levels.changed.connect(self._show_strip)
         self._watch.changed.connect(self._update)
+        self.objects.run_wanted.connect(self._on_run)
+        self.corrections.update_wanted.connect(self._on_update)
+        self.offer.clip_wanted.connect(self._on_clip_wanted)
+        self.model.annotation.current_changed.connect(self._on_current)
         self.model.changed.connect(self._update)
         self.model.progressed.connect(self._show_progress)
         self.model.masks_changed.connect(self._show_occlusion)
@@ -164,19 +197,40 @@ class CompletionWidget(QWidget):
     def _on_query(self, layer: Layer | None) -> None:
         self.model.choose_query(layer if isinstance(layer, Labels) else None)
 
-    def _on_run(self) -> None:
+    def _request(self, only: int | None = None) -> RunRequest | None:
         engine = self.engines.choice.engine
         if engine is None:
-            return
-        self.progress.setValue(0)
-        self.model.start_run(
-            RunRequest(
-                engine,
-                self.engines.settings,
-                every_frame=self.every_frame.isChecked(),
-                keep_edits=self.keep_edits.isChecked(),
-            )
+            return None
+        return RunRequest(
+            engine,
+            self.engines.settings,
+            every_frame=self.every_frame.isChecked(),
+            keep_edits=self.keep_edits.isChecked(),
+            only=only,
         )
+
+    def _on_run(self, only: int | None = None) -> None:
+        request = self._request(only)
+        if request is not None and not self._run_hindrance:
+            self.progress.setValue(0)
+            self.model.start_run(request)
+
+    def _on_update(self) -> None:
+        request = self._request()
+        if request is not None and not self.engines.choice.lacks:
+            self.progress.setValue(0)
+            self.model.start_update(request)
+
+    def _on_clip_wanted(self, folder: Path) -> None:
+        viewer = self.model.viewer
+        if isinstance(viewer, Viewer):
+            viewer.open(str(folder), plugin="napari-amodal")
+
+    def _on_current(self) -> None:
+        """Let the brush paint the current object's query."""
+        current, query = self.model.annotation.current, self.model.query
+        if query is not None and current is not None:
+            query.selected_label = current
 
     def _on_cancel(self) -> None:
         self.model.cancel()
@@ -265,6 +319,9 @@ class CompletionWidget(QWidget):
         elif model.run is None:
             self.stage.setText(model.status or self._run_hindrance)
         self.stage.setVisible(bool(self.stage.text()))
+        self.saved.setText(model.session.told)
+        self.saved.setToolTip(str(model.session.folder or ""))
+        self.saved.setVisible(bool(model.session.told))
 
     def _show_progress(self, progress: Progress) -> None:
         if self.model.is_cancelling:
@@ -278,7 +335,9 @@ class CompletionWidget(QWidget):
 
     def _show_occlusion(self) -> None:
         occlusions = self.model.occlusions()
-        self.results_title.setText(f"<b>Occlusion in frame {self.model.frame}</b>")
+        self.results_title.setText(f"Occlusion in frame {self.model.frame}")
+        self.objects_section.setVisible(self.model.annotation.is_open)
+        self.correct_section.setVisible(bool(self.model.annotation.objects))
         for widget in (
             self.results_title,
             self.occlusion,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class LayerOrigin:
         The frame on which a query was painted when it was opened.
     is_followed : bool
         The layer was made to show the annotation of the window, which runs write to.
+    session : pathlib.Path or None
+        The session's folder that frames were opened from.
     """
 
     role: LayerRole
@@ -53,6 +56,7 @@ class LayerOrigin:
     completion: Completion | None = None
     query_frame: int | None = None
     is_followed: bool = False
+    session: Path | None = None
 
     @property
     def is_from_run(self) -> bool:

@@ -84,6 +84,7 @@ class QueryLink(QObject):
         """Take over what the search has found in a layer that came with queries."""
         if self._layer is None or not self._is_ours or not self._fits(self._layer):
             return
+        self.hear_now()  # strokes are steps of their own
         queries: dict[int, dict[int, Mask]] = {}
         for frame, labels in self.search.painted.items():
             if frame not in self._adopted:

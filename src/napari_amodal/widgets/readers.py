@@ -1,4 +1,4 @@
-"""Opening clips in napari: TABE-51 folders and videos.
+"""Opening clips in napari: TABE-51 folders, videos, datasets of one clip, sessions.
 
 Folders of images and TIFF files are napari's own readers' matter.
 """
@@ -38,6 +38,27 @@ def get_dataset_reader(path: Paths) -> Reader | None:
     return read_datasets if known else None
 
 
+def get_session_reader(path: Paths) -> Reader | None:
+    """A reader for a session's folder, None for another path."""
+    from napari_amodal.annotation.session_folder import is_session
+
+    return read_sessions if all(is_session(folder) for folder in _listed(path)) else None
+
+
+def read_sessions(path: Paths) -> list[LayerTuple]:
+    """The frames of a session's clip; the panel, which opens with it, shows the work on them."""
+    from napari_amodal.annotation.clip_reference import find_clip
+    from napari_amodal.annotation.session_search import look_into
+    from napari_amodal.widgets.opening_panel import open_panel_soon
+
+    layers = []
+    for folder in _listed(path):
+        clip = _said(lambda folder: find_clip(look_into(folder).clip, folder), folder)
+        layers.append(frames_layer(clip, session=folder))
+    open_panel_soon()
+    return layers
+
+
 def read_datasets(path: Paths) -> list[LayerTuple]:
     """The frames of each clip, and *amodal* and *visible* Labels layers of each of its objects."""
     from napari_amodal.widgets.dataset_clip import open_one_clip
@@ -70,8 +91,8 @@ def read_videos(path: Paths) -> list[LayerTuple]:
     return [frames_layer(_said(open_clip, file)) for file in _listed(path)]
 
 
-def frames_layer(clip: Clip) -> LayerTuple:
-    """The frames of a clip as an Image layer that remembers its clip."""
+def frames_layer(clip: Clip, session: Path | None = None) -> LayerTuple:
+    """The frames of a clip as an Image layer that remembers its clip, and its session."""
     from napari_amodal.widgets.layer_origin import LayerOrigin, LayerRole
 
     settings = {
@@ -79,7 +100,7 @@ def frames_layer(clip: Clip) -> LayerTuple:
         "rgb": True,
         "axis_labels": ("frame", "y", "x"),
         "cache": False,  # dask's cache would keep a tenth of the memory full of frames
-        "metadata": LayerOrigin(LayerRole.FRAMES, clip).as_metadata(),
+        "metadata": LayerOrigin(LayerRole.FRAMES, clip, session=session).as_metadata(),
     }
     return clip.frames, settings, "image"
 
