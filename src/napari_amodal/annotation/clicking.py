@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -38,6 +39,20 @@ _BOX_MARGIN, _MASK_MARGIN = 0.35, 0.4
 _KEEP, _PULL, _REACH = 0.8, 8.0, 0.5
 #: Side at which the masks of the trials are compared, in pixels.
 _COMPARED = 128
+
+
+class ClassicalPrompter:
+    """`mask_from_clicks` as a prompter (`napari_amodal.stages.Prompter`); it needs nothing."""
+
+    title: ClassVar[str] = "classical"
+    rank: ClassVar[int] = 0
+
+    @classmethod
+    def missing(cls) -> tuple[str, ...]:
+        return ()
+
+    def mask(self, frame: Frame, clicks: Clicks, begin: Mask | None = None) -> Mask:
+        return mask_from_clicks(frame, clicks, begin)
 
 
 def mask_from_clicks(frame: Frame, clicks: Clicks, begin: Mask | None = None) -> Mask:

@@ -110,7 +110,8 @@ class RegionCut:
         columns = np.concatenate([pieces.second, pieces.first, every, np.full(count, sink)])
         costs = np.concatenate([border, border, np.maximum(weighed, 0), np.maximum(-weighed, 0)])
         whole = np.minimum(1000 * costs, 2**24).astype(np.int32)
-        graph = csr_matrix((whole, (rows, columns)), shape=(count + 2, count + 2))
+        shape = (count + 2, count + 2)
+        graph = csr_matrix((whole, (rows, columns)), shape=shape)  # type: ignore[no-untyped-call]
         left = graph - maximum_flow(graph, source, sink).flow
         left.data[left.data < 0] = 0
         left.eliminate_zeros()

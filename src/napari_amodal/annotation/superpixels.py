@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -73,19 +74,21 @@ class Superpixels:
         size = (max(8, round(window.width * scale)), max(8, round(window.height * scale)))
         way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         small = np.asarray(cv2.resize(frame[window.slices], size, interpolation=way), np.uint8)
-        lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-        soft = np.asarray(cv2.GaussianBlur(lab, (0, 0), 0.8))
+        lab = np.asarray(
+            cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32
+        )
+        soft = np.asarray(cv2.GaussianBlur(lab, (0, 0), 0.8), np.float32)
         slope = _slope(soft)
         picture = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), np.uint8)
         labels = _watersheds(picture, slope)
         areas = np.bincount(labels.ravel()).astype(np.float64)
 
-        def means(values: NDArray[np.generic]) -> NDArray[np.float64]:
+        def means(values: NDArray[Any]) -> NDArray[np.float64]:
             return np.bincount(labels.ravel(), np.asarray(values, np.float64).ravel()) / areas
 
         texture = _TEXTURE * _local_contrast(lab[..., 0])
         looks = np.stack([means(channel) for channel in (*np.moveaxis(soft, 2, 0), texture)], 1)
-        rows, columns = np.indices(labels.shape)
+        rows, columns = (np.asarray(place) for place in np.indices(labels.shape))
         height, width = labels.shape
         places = np.stack(
             [
@@ -137,7 +140,8 @@ class Superpixels:
         return np.asarray(connected_components(self._graph(inside.astype(float)))[1], np.intp)
 
     def _graph(self, weights: NDArray[np.float64]) -> csr_matrix:
-        return csr_matrix((weights, (self.first, self.second)), shape=(len(self), len(self)))
+        shape = (len(self), len(self))
+        return csr_matrix((weights, (self.first, self.second)), shape=shape)  # type: ignore[no-untyped-call]
 
 
 def _slope(lab: Float) -> Float:
@@ -148,7 +152,9 @@ def _slope(lab: Float) -> Float:
 def _local_contrast(lightness: Float) -> Float:
     mean = cv2.GaussianBlur(lightness, (0, 0), _TEXTURE_RADIUS)
     square = cv2.GaussianBlur(lightness**2, (0, 0), _TEXTURE_RADIUS)
-    return np.sqrt(np.maximum(np.asarray(square) - np.asarray(mean) ** 2, 0))
+    return np.asarray(
+        np.sqrt(np.maximum(np.asarray(square) - np.asarray(mean) ** 2, 0)), np.float32
+    )
 
 
 def _watersheds(picture: NDArray[np.uint8], slope: Float) -> Integers:
