@@ -50,7 +50,11 @@ def state(true: MaskStack) -> ClipAnnotation:
     """The query on frame 0 is good; all masks after it have stayed behind."""
     state, _ = with_new_object(ClipAnnotation((COUNT, HEIGHT, WIDTH)), "disk")
     still = MaskStack([true[0]] * COUNT, HEIGHT, WIDTH)
-    lagging = replace(state.objects[1], visible=still, amodal=still, confidence=(0.6,) * COUNT)
+    tracked, completed = (Origin.TRACKED,) * COUNT, (Origin.COMPLETED,) * COUNT
+    lagging = replace(
+        state.objects[1], visible=still, amodal=still, confidence=(0.6,) * COUNT,
+        visible_origin=tracked, amodal_origin=completed,
+    )  # fmt: skip
     return with_object(state, 1, with_query(lagging, 0, true[0]))
 
 
@@ -111,6 +115,22 @@ def test_work_done_meanwhile_stays(clip: Clip, true: MaskStack, state: ClipAnnot
     assert merged.visible.same_frame(meanwhile.visible, 4)
     assert merged.visible.same_frame(found.after.visible, 7)
     assert merged.locked == {4, 6, 8}
+
+
+def test_masks_that_the_correction_says_nothing_of_stay(
+    clip: Clip, true: MaskStack, state: ClipAnnotation
+) -> None:
+    """Good masks far from the correction are not replaced by others that are as good."""
+    good = replace(state.objects[1], visible=true, amodal=true)
+    small = np.zeros((HEIGHT, WIDTH), np.bool_)
+    small[30:40, 80:90] = True  # of frame 13, which is wrong
+    wrong = replace(good, visible=true.replaced({13: small, 14: small}))
+    annotated = corrected(wrong, {13: true[13]}, {13: true[13]})
+    after = update(clip, with_object(state, 1, annotated), 1, [13], DRAFT).after
+    assert iou(after.visible[14], true[14]) > 0.7  # what was wrong beside it is mended
+    others = [frame for frame in range(COUNT) if frame not in (13, 14)]
+    assert sum(true.same_frame(after.visible, frame) for frame in others) > 8
+    assert min(iou(after.visible[frame], true[frame]) for frame in others) > 0.7
 
 
 def test_an_absent_object_is_a_correction_too(

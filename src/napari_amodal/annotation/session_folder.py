@@ -217,7 +217,12 @@ class SessionFolder:
         if Path(name).name != name:
             step.fault("state", "a name of a file")
         path = self.folder / STATES / name
-        state = state_of(read_json_object(path), shown(path), read.stack)
+        record = read_json_object(path)
+        try:
+            state = state_of(record, shown(path), read.stack)
+        except InputError as error:
+            named = path.name in str(error)
+            raise error if named else InputError(f"{shown(path)}: {error}") from error
         self._states[id(state)] = (state, name, read.taken())
         return state
 

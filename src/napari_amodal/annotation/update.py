@@ -20,13 +20,17 @@ from napari_amodal.annotation.object_annotation import ObjectAnnotation
 from napari_amodal.annotation.splicing import recompleted, retracked, taken
 from napari_amodal.clip import Clip, part_of
 from napari_amodal.engine import Overrides, complete, track
-from napari_amodal.masks import MaskStack
+from napari_amodal.masks import Mask, MaskStack, iou
 from napari_amodal.progress import Progress
 from napari_amodal.registry import Engine
 from napari_amodal.stages import Query, VisibleTrack
 
 #: Tracking's share of an update, beside completing, for the progress.
 _TRACKING_SHARE = 0.7
+#: Two trackings of a frame differ a little by chance. A correction tells much of the frames beside
+#: it and ever less of those further off: there, a new mask replaces the old one only if their IoU
+#: is less than 1 - AGREEMENT_FADES a frame of distance, down to LEAST_AGREEMENT.
+AGREEMENT_FADES, LEAST_AGREEMENT = 0.03, 0.8
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,8 @@ def update(
     frames = tuple(sorted({frame for gap in gaps for frame in gap.frames}))
     if not frames:
         return Update(object_id, before, before, ())
-    runner = _Runner(clip, object_id, engine, settings or {}, on_progress, is_cancelled)
+    new = frozenset(corrected) & before.locked
+    runner = _Runner(clip, object_id, engine, settings or {}, on_progress, is_cancelled, new)
     after = before
     step, done = _TRACKING_SHARE / sum(gap.steps for gap in gaps), 0
     for gap in gaps:
@@ -129,11 +134,16 @@ class _Runner:
     settings: Overrides
     on_progress: Callable[[Progress], None] | None
     is_cancelled: Callable[[], bool] | None
+    new: frozenset[int]
 
     def track_gap(
         self, annotated: ObjectAnnotation, gap: Gap, before: float, step: float
     ) -> ObjectAnnotation:
-        """Track the frames of a gap from its true ends; the more confident masks count."""
+        """Track the frames of a gap from its true ends; the more confident masks count.
+
+        A mask that says of a frame what the one before said leaves that one in place.
+        """
+        before_gap = annotated
         trusted: dict[int, float] = {}
         for start, frames in gap.ways:
             part, found = self._track(annotated, start, frames, before, step * len(frames))
@@ -143,9 +153,18 @@ class _Runner:
                 if frame in frames and found.confidence[place] > trusted.get(frame, -1.0)
             }
             trusted |= {frame: float(found.confidence[at]) for frame, at in places.items()}
-            annotated = retracked(annotated, found, places)
+            kept = [f for f, at in places.items() if self._agrees(before_gap, f, found.masks[at])]
+            annotated = taken(retracked(annotated, found, places), before_gap, kept)
             before += step * len(frames)
         return annotated
+
+    def _agrees(self, before: ObjectAnnotation, frame: int, found: Mask) -> bool:
+        """Whether a new mask is so near the old one that the correction says nothing of it."""
+        distance = min(abs(frame - corrected) for corrected in self.new)
+        least = max(LEAST_AGREEMENT, 1 - AGREEMENT_FADES * distance)
+        return (
+            before.visible.boxes[frame] is not None and iou(before.visible[frame], found) >= least
+        )
 
     def _track(
         self, annotated: ObjectAnnotation, start: int, frames: range, before: float, share: float
