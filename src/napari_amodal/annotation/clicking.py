@@ -9,7 +9,7 @@ changes the mask so far, most where it was clicked.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import cv2
@@ -183,7 +183,7 @@ def _corrected(frame: Frame, clicks: Clicks, begin: Mask) -> Mask:
     pieces = Superpixels.of(frame, inner)
     share = pieces.shares(begin)
     inside = pieces.at(_with_core(clicks, begin))
-    outside = np.setdiff1d(pieces.at(clicks.outside), inside)
+    outside = clicked = np.setdiff1d(pieces.at(clicks.outside), inside)
     pull = _pull(pieces, inside[share[inside] < 0.5], outside)
     pull -= _pull(pieces, outside[share[outside] >= 0.5], inside)
     prior = _KEEP * (2 * share - 1) + pull
@@ -191,7 +191,7 @@ def _corrected(frame: Frame, clicks: Clicks, begin: Mask) -> Mask:
         beyond = np.setdiff1d(np.flatnonzero(~_in_box(pieces, clicks.box)), inside)
         outside = np.union1d(outside, beyond)
     chosen = RegionCut.of(pieces).solve(logistic(2 * prior), prior, inside, outside)
-    return _Found(pieces, chosen).mask(frame)
+    return _Found(pieces, chosen, clicked).mask(frame)
 
 
 def _window_of(clicks: Clicks, begin: Mask) -> Box:
@@ -231,10 +231,11 @@ def _pull(pieces: Superpixels, start: Integers, others: Integers) -> NDArray[np.
 
 @dataclass(frozen=True)
 class _Found:
-    """Which superpixels of a window are the object's."""
+    """Which superpixels of a window are the object's, and which were clicked as not its."""
 
     pieces: Superpixels
     chosen: Chosen
+    outside: Integers = field(default_factory=lambda: np.zeros(0, np.intp))
 
     def thumbnail(self, height: int, width: int) -> Mask:
         """The mask of the frame, made small, for comparing."""
@@ -253,6 +254,7 @@ class _Found:
         """The mask of the frame, bool ``(H, W)``, its outline drawn to the pixel."""
         window, inside = self.pieces.window, self.chosen[self.pieces.labels]
         inside = _outlined(self.pieces.picture, inside)
+        inside &= ~np.isin(self.pieces.labels, self.outside)
         soft = cv2.resize(
             cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 0.7),
             (window.width, window.height),

@@ -261,7 +261,7 @@ class Timeline(QWidget):
             lines.append(f"tracker's confidence {1 - facts.doubt[frame]:.2f}")
         if facts.disagreement[frame] > 0:
             lines.append(f"hypotheses disagree on {100 * facts.disagreement[frame]:.0f} %")
-        return "\n".join([*lines, "", LEGEND])
+        return "\n".join(lines)
 
 
 def _draw_row(pixels: NDArray[np.uint32], facts: Facts) -> None:
