@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from napari_amodal.annotation.review import ReviewStatus, read_review, review_file
+from napari_amodal.annotation.session_search import is_in_use
 from napari_amodal.widgets.completion_widget import CompletionWidget
 from napari_amodal.widgets.review_dock import ReviewDock
 
-from .driving import paint_square
+from .driving import SECONDS_30, paint_square
 
 
 @pytest.fixture
@@ -114,3 +115,24 @@ def test_work_of_others_and_broken_files_are_shown(
     assert not dock.notes.isEnabled() and not dock.hand_in.isEnabled()
     dock.open_folder(folder.parent / "nowhere")
     assert any("nowhere" in message for message in said())
+
+
+def test_a_clip_goes_on_where_it_was_left(
+    qtbot: Any, docks: tuple[CompletionWidget, ReviewDock], folder: Path
+) -> None:
+    widget, dock = docks
+    session, annotation = widget.model.session, widget.model.annotation
+    dock.open_folder(folder)
+    dock.open("ball")
+    annotate(widget)
+    qtbot.waitUntil(lambda: session.folder is not None, timeout=SECONDS_30)
+    kept = session.folder
+    assert kept is not None
+    dock.open("car")
+    qtbot.waitUntil(lambda: not is_in_use(kept), timeout=SECONDS_30)
+    dock.open("ball")
+    qtbot.waitUntil(
+        lambda: 1 in annotation.objects and bool(annotation.objects[1].query_frames),
+        timeout=SECONDS_30,
+    )
+    assert widget.model.query is not None and widget.model.query.data[0].any()

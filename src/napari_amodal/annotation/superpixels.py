@@ -24,7 +24,7 @@ Float = NDArray[np.float32]
 Integers = NDArray[np.intp]
 
 #: Longest and shortest working side of a window, and the distance of the grid, in pixels.
-SIDE, LEAST_SIDE, STEP = 208, 128, 5
+SIDE, LEAST_SIDE, STEP = 176, 128, 5
 #: How much the local contrast counts beside the colours, and over what radius it is taken.
 _TEXTURE, _TEXTURE_RADIUS = 0.6, 3.0
 #: Lab distance that makes a step between superpixels as long as the whole window.

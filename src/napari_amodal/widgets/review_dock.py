@@ -71,6 +71,7 @@ class ReviewDock(QWidget):
         #: The clip that is open, and the seconds spent on it that are not written yet.
         self.open_clip: ListedClip | None = None
         self._seconds = 0.0
+        self._wants_session = False
         self._make()
         self._lay_out()
         self._connect()
@@ -233,8 +234,9 @@ class ReviewDock(QWidget):
             model.annotation.close()  # its session is saved
         self._viewer.layers.clear()
         self._viewer.open(str(clip.path), plugin="napari-amodal")
-        self.open_clip, self._seconds = clip, 0.0
+        self.open_clip, self._seconds, self._wants_session = clip, 0.0, True
         self._follow()
+        self._on_session()
         self._show()
 
     def _model(self) -> CompletionModel | None:
@@ -245,7 +247,18 @@ class ReviewDock(QWidget):
         model = self._model()
         if model is not None and model is not self._followed:
             model.annotation.history_changed.connect(self._on_work)
+            model.session.changed.connect(self._on_session)
             self._followed = model
+
+    def _on_session(self) -> None:
+        """Go on with what was done on this clip: here nobody has to be asked."""
+        model = self._model()
+        if model is None or not self._wants_session or not model.session.is_for_open_clip:
+            return
+        self._wants_session = False
+        history = model.annotation.history
+        if history is not None and len(history.steps) == 1:
+            model.session.accept()
 
     # -- the review -------------------------------------------------------------------------------
 
