@@ -18,6 +18,7 @@ import numpy as np
 from qtpy.QtWidgets import QApplication
 
 from napari_amodal.widgets.completion_widget import CompletionWidget
+from napari_amodal.widgets.frame_levels import known_occlusion
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = (1500, 880)
@@ -42,10 +43,8 @@ def shoot(viewer: napari.Viewer, name: str) -> None:
 
 def frame_with(widget: CompletionWidget, share: float) -> int:
     """The frame of the first object whose hidden share is nearest to `share`."""
-    assert widget.model.results is not None
-    results = widget.model.results
-    object_id = results.object_ids[0]
-    found = [results.occlusion(object_id, frame) for frame in range(results.grid.shape[0])]
+    annotated = next(iter(widget.model.annotation.objects.values()))
+    found = [known_occlusion(annotated, frame) for frame in range(len(annotated))]
     amounts = [np.inf if o is None or o.amount is None else abs(o.amount - share) for o in found]
     return int(np.argmin(amounts))
 

@@ -17,6 +17,7 @@ from napari_amodal.registry import Engine, StageKind, stage_type
 from napari_amodal.stages import (
     Completer,
     Hypothesis,
+    NeedsDevice,
     Occlusion,
     OcclusionReasoner,
     Query,
@@ -105,6 +106,7 @@ def run(
     kinds = tuple(StageKind) if visible is None else _AFTER_TRACKING
     stages = _made(clip, engine, kinds, settings or {})
     watch = Watch(on_progress, is_cancelled)
+    stages.check_devices(watch)
     if visible is None:
         tracks = stages.track(clip, queries, watch)
     else:
@@ -165,6 +167,11 @@ class _Stages:
     def recorded(self) -> dict[str, dict[str, Any]]:
         """Every setting as it is used, by stage name."""
         return _recorded(self.engine, self.settings)
+
+    def check_devices(self, watch: Watch) -> None:
+        for stage in self.made.values():
+            if isinstance(stage, NeedsDevice):
+                stage.check_device(watch)
 
     def track(
         self, clip: Clip, queries: Mapping[int, Query], watch: Watch

@@ -188,6 +188,15 @@ class ReadsWeights(Protocol):
         ...
 
 
+@runtime_checkable
+class NeedsDevice(Protocol):
+    """A stage whose settings may name a device that is not on this machine."""
+
+    def check_device(self, watch: Watch) -> None:
+        """Raise `CallError` where it is not; a run asks before it begins."""
+        ...
+
+
 class Tracker(Stage, Protocol):
     """Finds the visible masks of the queried objects over the whole clip, both ways in time.
 

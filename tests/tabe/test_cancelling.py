@@ -11,7 +11,8 @@ torch = pytest.importorskip("torch", reason="the networks need napari-amodal[gpu
 pytest.importorskip("diffusers", reason="the networks need napari-amodal[gpu]")
 
 from napari_amodal.errors import Cancelled  # noqa: E402
-from napari_amodal.tabe.cancelling import asked_often, interruptible  # noqa: E402
+from napari_amodal.tabe.cancelling import asked_often  # noqa: E402
+from napari_amodal.tabe.interruptible import interruptible  # noqa: E402
 from napari_amodal.tabe.lora import Adaptation, Dropout  # noqa: E402
 from napari_amodal.tabe.unet import CoCoCoUNet  # noqa: E402
 

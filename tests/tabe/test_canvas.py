@@ -53,7 +53,9 @@ def test_what_is_given_and_what_is_generated() -> None:
     box = Box(20, 40, 60, 90)
     clip = clip_from_array(np.full((4, HEIGHT, WIDTH, 3), 70, np.uint8))
     canvas = Canvas(256, HEIGHT, WIDTH)
-    found = outpainting_frames(clip, range(4), canvas, visible, hiders, (box,) * 4, frozenset({0}))
+    found = outpainting_frames(
+        clip, range(4), canvas, visible, hiders, (box,) * 4, frozenset({0}), {}
+    )
     in_box = canvas.place_mask(whole)
     assert not found.hidden[0].any(), "nothing is hidden in a whole frame"
     assert (found.hidden[1] & in_box).sum() > 0.9 * found.hidden[1].sum() > 0
@@ -62,3 +64,32 @@ def test_what_is_given_and_what_is_generated() -> None:
     assert (found.hidden[3] & in_box).sum() > 0.9 * in_box.sum(), "gone: the whole box"
     assert (found.pixels[3] == 255).all()
     assert (found.pixels[1][~found.visible[1]] == 255).mean() > 0.95, "white around the object"
+
+
+def test_a_small_part_is_shown_with_what_is_around_it() -> None:
+    """The dilated part is no longer to be generated, so its pixels are those of the frame."""
+    speck = block(30, 50, 32, 52)
+    shades = np.random.default_rng(0).integers(60, 120, (1, HEIGHT, WIDTH, 3)).astype(np.uint8)
+    canvas = Canvas(256, HEIGHT, WIDTH)
+    masks = MaskStack([speck], HEIGHT, WIDTH), MaskStack([~speck], HEIGHT, WIDTH)
+    parts = (*masks, (Box(20, 40, 60, 90),), frozenset[int](), {})
+    found = outpainting_frames(clip_from_array(shades), range(1), canvas, *parts)
+    ring = found.visible[0] & ~canvas.place_mask(speck)
+    assert ring.any()
+    assert (found.pixels[0][ring] < 130).all()
+    assert (
+        found.pixels[0][~found.visible[0] & ~canvas.place_mask(block(28, 48, 34, 54))] == 255
+    ).all()
+
+
+def test_where_the_whole_object_is_known_just_what_it_hides_is_generated() -> None:
+    whole, half = block(20, 40, 60, 90), block(20, 40, 60, 65)
+    none = np.zeros_like(whole)
+    clip = clip_from_array(np.full((2, HEIGHT, WIDTH, 3), 70, np.uint8))
+    canvas = Canvas(256, HEIGHT, WIDTH)
+    masks = MaskStack([half, none], HEIGHT, WIDTH), MaskStack([none, none], HEIGHT, WIDTH)
+    parts = (*masks, (None, Box(0, 0, 90, 160)), frozenset[int](), {0: whole, 1: whole})
+    found = outpainting_frames(clip, range(2), canvas, *parts)
+    assert (found.hidden[0] == canvas.place_mask(whole) & ~found.visible[0]).all()
+    assert found.hidden[0].any()
+    assert (found.hidden[1] == canvas.place_mask(whole)).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +11,21 @@ import pytest
 torch = pytest.importorskip("torch", reason="the networks need napari-amodal[gpu]")
 pytest.importorskip("diffusers", reason="the networks need napari-amodal[gpu]")
 
+from safetensors.torch import save_file  # noqa: E402
 from tiny import write_weights  # noqa: E402
 from tiny_sam2 import disc, moving_disc  # noqa: E402
 
 from napari_amodal.boxes import box_of  # noqa: E402
 from napari_amodal.clip import Clip, clip_from_array  # noqa: E402
+from napari_amodal.engine import run  # noqa: E402
 from napari_amodal.errors import CallError, Cancelled, InputError  # noqa: E402
 from napari_amodal.levels import FrameOcclusion, level_of  # noqa: E402
 from napari_amodal.masks import MaskStack  # noqa: E402
 from napari_amodal.progress import Progress, Watch  # noqa: E402
 from napari_amodal.readiness import weights_lacking  # noqa: E402
+from napari_amodal.registry import find_engine  # noqa: E402
 from napari_amodal.stages import Hypothesis, Occlusion, Query, VisibleTrack  # noqa: E402
-from napari_amodal.tabe import completion  # noqa: E402
+from napari_amodal.tabe import fitted_model  # noqa: E402
 from napari_amodal.tabe.diffusion_completer import (  # noqa: E402
     DiffusionCompleter,
     DiffusionSettings,
@@ -110,7 +114,7 @@ def test_the_same_seed_gives_the_same_masks_and_a_kept_fit_as_well(
 ) -> None:
     first = complete(clip)
     assert len(list(fits_folder().glob("*.safetensors"))) == 1
-    monkeypatch.setattr(completion, "fit", None)  # a second fit would fail
+    monkeypatch.setattr(fitted_model, "fit", None)  # a second fit would fail
     again = complete(clip)
     assert [h.amodal for h in first] == [h.amodal for h in again]
 
@@ -160,3 +164,50 @@ def test_a_run_can_be_cancelled(clip: Clip) -> None:
     watch = Watch(steps.append, lambda: len(steps) > 2)
     with pytest.raises(Cancelled):
         complete(clip, watch=watch)
+
+
+def test_a_kept_fit_that_is_something_else_is_made_again(clip: Clip) -> None:
+    first = complete(clip, hypotheses=1)
+    (kept,) = fits_folder().glob("*.safetensors")
+    for content in ({"other": torch.zeros(3)}, {"0": torch.zeros(3), "1": torch.zeros(2)}):
+        save_file(content, kept)
+        assert complete(clip, hypotheses=1)[0].amodal == first[0].amodal
+    kept.write_bytes(b"half a fi")
+    assert complete(clip, hypotheses=1)[0].amodal == first[0].amodal
+
+
+def test_what_killed_runs_began_is_dropped_in_time(clip: Clip) -> None:
+    fits_folder().mkdir(parents=True)
+    old, new = (fits_folder() / f".{name}.partial-7" for name in ("old", "new"))
+    for file in (old, new):
+        file.touch()
+    os.utime(old, (0, 0))
+    complete(clip, hypotheses=1)
+    assert not old.exists() and new.exists()
+
+
+def test_a_device_that_is_not_here_is_told_before_the_run_begins(
+    clip: Clip, tmp_path: Path
+) -> None:
+    if torch.backends.mps.is_available():
+        pytest.skip("this machine has the device")
+    heard: list[Progress] = []
+    engine = find_engine("flow+outline+cococo")
+    with pytest.raises(CallError, match="there is no mps device on this machine"):
+        run(
+            clip,
+            {1: Query({0: disc(0)})},
+            engine,
+            settings={"cococo": {"device": "mps", "readout": "sam2.1-large"}},
+            on_progress=heard.append,
+        )
+    assert not heard
+    with pytest.raises(CallError, match="the weights of SAM 2 are not there"):
+        run(
+            clip,
+            {1: Query({0: disc(0)})},
+            find_engine("sam2+outline+shape"),
+            settings={"sam2": {"weights": str(tmp_path / "nowhere")}},
+            on_progress=heard.append,
+        )
+    assert not heard

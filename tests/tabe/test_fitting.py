@@ -71,10 +71,10 @@ def test_checkpointing_changes_nothing(files: tuple[Path, Path], pool: TrainingP
         fitting = Fitting(
             load_diffusion(*files, CPU, torch.float32), pool, checkpointing=checkpointing
         )
-        fitting.inputs.fill(next(samples(pool, 3)))
+        fitting.show(next(samples(pool, 3)))
         for network in (fitting.diffusion.unet, fitting.diffusion.text_encoder):
             network.train()
-        fitting._loss().backward()
+        fitting.loss().backward()
         gradients.append(
             torch.cat([m.grad.flatten() for m in fitting.trained if m.grad is not None])
         )

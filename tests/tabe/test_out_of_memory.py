@@ -15,7 +15,7 @@ from test_completion import clip, complete, places, weights  # noqa: E402, F401
 from napari_amodal.clip import Clip  # noqa: E402
 from napari_amodal.errors import InputError  # noqa: E402
 from napari_amodal.progress import Progress, Watch  # noqa: E402
-from napari_amodal.tabe import completion  # noqa: E402
+from napari_amodal.tabe import completion, fitted_model  # noqa: E402
 from napari_amodal.tabe.fit_cache import fits_folder  # noqa: E402
 
 
@@ -27,7 +27,8 @@ def failing(
     monkeypatch: pytest.MonkeyPatch, name: str, fails: Callable[[int, dict[str, Any]], bool]
 ) -> list[dict[str, Any]]:
     """Let a function of the completer run out of memory when `fails` says so; gives its calls."""
-    real = getattr(completion, name)
+    module = fitted_model if name == "Fitting" else completion
+    real = getattr(module, name)
     calls: list[dict[str, Any]] = []
 
     def maybe(*args: Any, **kwargs: Any) -> Any:
@@ -36,7 +37,7 @@ def failing(
             raise too_little()
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(completion, name, maybe)
+    monkeypatch.setattr(module, name, maybe)
     return calls
 
 
@@ -72,7 +73,7 @@ def test_sampling_goes_on_where_it_was_and_the_fit_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     expected = complete(clip, hypotheses=3)
-    monkeypatch.setattr(completion, "fit", None)  # a second fit would fail
+    monkeypatch.setattr(fitted_model, "fit", None)  # a second fit would fail
     predictors = failing(monkeypatch, "NoisePredictor", lambda *_: False)
     videos = failing(monkeypatch, "sample", lambda n, _: n == 2)
     heard, watch = watched()

@@ -128,7 +128,12 @@ def test_what_is_no_checkpoint_of_sam_2_is_refused(tmp_path):
     refused(tmp_path / "nowhere.pt", "nowhere.pt is not there")
     text = tmp_path / "text.pt"
     text.write_text("not a checkpoint")
-    refused(text, "text.pt")
+    refused(
+        text, r"text\.pt is no checkpoint of SAM 2: it is broken, or holds more .* was not opened$"
+    )
+    empty = tmp_path / "empty.pt"
+    empty.touch()
+    refused(empty, r"empty\.pt is empty, or only part of a checkpoint: get it again$")
     bare = tmp_path / "bare.pt"
     torch.save({"state_dict": {}}, bare)
     refused(bare, "no parameters under 'model'")

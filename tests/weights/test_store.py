@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ DIFFUSION = CATALOGUE["stable-diffusion-inpainting"]
 
 def write_sam(folder: Path, seed: int = 0) -> Path:
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text('{"model_type": "sam2_video"}')
     (folder / "model.safetensors").write_bytes(network(seed=seed))
     return folder
 
@@ -39,6 +40,8 @@ def write_diffusion(folder: Path, ending: str = ".safetensors") -> Path:
             name = name.replace(".safetensors", ending)
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(network() if "safetensors" in ending else b"{}")
+    for mark in DIFFUSION.marks:
+        (folder / mark.file).write_text(json.dumps({mark.key: mark.values[0]}))
     return folder
 
 
@@ -162,7 +165,8 @@ def test_list_and_import_on_the_command_line(store: Path, tmp_path: Path) -> Non
     records = {record["name"]: record for record in json.loads(run.stdout)}
     assert list(records) == list(CATALOGUE)
     assert records[SAM.name]["presence"] == "there"
-    assert records[SAM.name]["size"] == len(network()) + 2
+    size = sum(file.stat().st_size for file in own.iterdir())
+    assert records[SAM.name]["size"] == size
     assert records["cococo"] | {"presence": "absent", "path": None} == records["cococo"]
     run = CliRunner().invoke(app, ["weights", "list"])
     for weight in CATALOGUE.values():
@@ -170,3 +174,25 @@ def test_list_and_import_on_the_command_line(store: Path, tmp_path: Path) -> Non
         assert weight.source.page in run.stdout
     run = CliRunner().invoke(app, ["weights", "import", SAM.name, str(tmp_path / "nowhere")])
     assert run.exit_code == 2 and "not a folder that is there" in run.stderr
+
+
+def test_another_network_is_not_taken(store: Path, tmp_path: Path) -> None:
+    own = write_sam(tmp_path / "own")
+    with pytest.raises(CallError, match=r"config\.json describes another network than depth-any"):
+        adopt(CATALOGUE["depth-anything-v2-base"], own, Watch())
+    (own / "config.json").write_text("not JSON")
+    with pytest.raises(InputError, match=r"config\.json cannot be read as JSON"):
+        adopt(SAM, own, Watch())
+    assert not store.exists()
+
+
+def test_another_size_is_not_taken(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = write_sam(tmp_path / "own")
+    size = (own / "model.safetensors").stat().st_size
+    small = replace(CATALOGUE["sam2.1-small"], size=size)
+    monkeypatch.setitem(CATALOGUE, "sam2.1-small", small)
+    with pytest.raises(CallError, match=r"is SAM 2\.1, small: import it as sam2\.1-small"):
+        adopt(SAM, own, Watch())
+    adopt(small, own, Watch())

@@ -100,7 +100,7 @@ def test_a_folder_is_imported_and_checked(
 ) -> None:
     own = tmp_path / "own"
     own.mkdir()
-    (own / "config.json").write_text("{}")
+    (own / "config.json").write_text('{"model_type": "sam2_video"}')
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(own))
     dialog.choose(SAM)
     into, _files = dialog.import_button.menu().actions()

@@ -1,37 +1,12 @@
-"""Letting a cancel in where a network works or loads for longer than a cancel may take."""
+"""Letting a cancel in where one step of a network takes longer than a cancel may."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import Tensor, nn
-
-T = TypeVar("T")
-
-#: How often a cancel is asked for while something loads, in seconds.
-_PATIENCE = 0.2
-
-
-def interruptible(work: Callable[[], T], check: Callable[[], None]) -> T:
-    """The result of work that cannot be stopped itself, such as reading a network.
-
-    It runs in a thread, which is left alone to its end when `check` raises.
-    """
-    thread = ThreadPoolExecutor(1, thread_name_prefix="loading")
-    try:
-        coming = thread.submit(work)
-        while True:
-            try:
-                return coming.result(timeout=_PATIENCE)
-            except TimeoutError:
-                if coming.done():  # the work's own
-                    raise
-                check()
-    finally:
-        thread.shutdown(wait=False)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Source: TABE (reference page, sections 7 and 8).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -116,6 +117,7 @@ def outpainting_frames(
     hiders: MaskStack,
     boxes: tuple[Box | None, ...],
     whole: frozenset[int],
+    amodal: Mapping[int, Mask],
 ) -> CanvasFrames:
     """What the model is given of each frame (section 8).
 
@@ -129,31 +131,44 @@ def outpainting_frames(
         Amodal box of each frame of the clip.
     whole : frozenset of int
         Frames in which nothing is hidden: nothing is generated there.
+    amodal : mapping of int to ndarray
+        Frames of the clip whose whole object is known: bool ``(H, W)``. Just what it hides is
+        generated there.
     """
-    placed = [
-        _outpainting_frame(clip.frame(t), canvas, visible[t], hiders[t], boxes[t], t in whole)
-        for t in frames
-    ]
-    pixels, seen, hidden = (np.stack(part) for part in zip(*placed, strict=True))
-    return CanvasFrames(pixels, seen, hidden)
+    placed = []
+    for t in frames:
+        pixels, seen = _object_on_white(clip.frame(t), visible[t], canvas)
+        hidden = np.zeros_like(seen)
+        if t in amodal:
+            hidden = canvas.place_mask(amodal[t]) & ~seen
+        elif t not in whole:
+            hidden = _hidden(seen, canvas, hiders[t], boxes[t])
+        placed.append((pixels, seen, hidden))
+    pictures, parts, fillings = (np.stack(part) for part in zip(*placed, strict=True))
+    return CanvasFrames(pictures, parts, fillings)
 
 
-def _outpainting_frame(
-    frame: Frame, canvas: Canvas, visible: Mask, hiders: Mask, box: Box | None, whole: bool
-) -> tuple[Frame, Mask, Mask]:
-    pixels = canvas.place(frame, visible)
-    seen = canvas.place_mask(visible)
+def _object_on_white(frame: Frame, visible: Mask, canvas: Canvas) -> tuple[Frame, Mask]:
+    """The visible object on the canvas and its mask; a small one with its surroundings."""
+    pixels, seen = canvas.place(frame, visible), canvas.place_mask(visible)
+    if not seen.any():
+        return np.full_like(pixels, _WHITE), seen
+    grown = _grown(seen)
+    ring = grown & ~seen
+    if ring.any():
+        pixels[ring] = canvas.place(frame, np.ones_like(visible))[ring]
+    return pixels, grown
+
+
+def _hidden(seen: Mask, canvas: Canvas, hiders: Mask, box: Box | None) -> Mask:
+    """What is nearer than the object inside its amodal box; the whole box where none is seen."""
     hidden = np.zeros_like(seen)
     placed_box = canvas.place_box(box) if box is not None else None
-    if whole or placed_box is None:
-        return pixels, seen, hidden
-    if not seen.any():
-        hidden[placed_box.slices] = True
-        return np.full_like(pixels, _WHITE), seen, hidden
-    seen = _grown(seen)
-    near = canvas.place_mask(hiders, beyond=True)
+    if placed_box is None:
+        return hidden
+    near = canvas.place_mask(hiders, beyond=True) if seen.any() else np.ones_like(seen)
     hidden[placed_box.slices] = (near & ~seen)[placed_box.slices]
-    return pixels, seen, hidden
+    return hidden
 
 
 def _grown(mask: Mask) -> Mask:

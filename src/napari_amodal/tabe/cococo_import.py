@@ -188,11 +188,14 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         found = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"{file} holds more than tensors and was not opened, as it may run code: "
-            f"{_reason(error)}"
+            f"{file} is broken, or holds more than tensors, and was not opened: it may run code"
         ) from error
-    except (RuntimeError, ValueError, EOFError, KeyError, AttributeError) as error:
-        raise InputError(f"{file} cannot be read as a PyTorch file: {_reason(error)}") from error
+    except EOFError as error:
+        raise InputError(f"{file} is empty, or only part of a file: get it again") from error
+    except (RuntimeError, ValueError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{file} is no file of PyTorch's, or a broken one: get it again"
+        ) from error
     if isinstance(found, dict) and isinstance(found.get(_NESTED), dict):
         found = found[_NESTED]
     if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
@@ -284,7 +287,3 @@ def _some(told: Sequence[str]) -> str:
 
 def _sized(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape)) or "a number"
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -5,88 +5,42 @@ Source: TABE (reference page, sections 5 to 9).
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from napari_amodal.boxes import Box
 from napari_amodal.clip import Clip
 from napari_amodal.errors import InputError
-from napari_amodal.levels import NO_UP_TO, FrameOcclusion, OcclusionLevel
 from napari_amodal.masks import Mask, MaskStack
 from napari_amodal.progress import FrameMask, Watch
 from napari_amodal.stages import Hypothesis, Occlusion, Query, VisibleTrack
-from napari_amodal.tabe.cancelling import asked_often, interruptible
-from napari_amodal.tabe.canvas import Canvas, CanvasFrames, canvas_for, outpainting_frames
+from napari_amodal.tabe.canvas import Canvas, CanvasFrames, canvas_for
 from napari_amodal.tabe.card_memory import free_memory, is_out_of_memory, shortage, told
-from napari_amodal.tabe.chunks import chunks_of
 from napari_amodal.tabe.completion_steps import CompletionSteps
-from napari_amodal.tabe.device import choose_device
-from napari_amodal.tabe.diffusion import Diffusion, load_diffusion
-from napari_amodal.tabe.diffusion_completer import COCOCO, STABLE_DIFFUSION, DiffusionSettings
-from napari_amodal.tabe.fit_cache import fit_key, keep_fit, read_fit
-from napari_amodal.tabe.fitting import Fitting, fit
-from napari_amodal.tabe.lora import merge
+from napari_amodal.tabe.completion_task import CompletionTask
+from napari_amodal.tabe.diffusion_completer import DiffusionSettings
+from napari_amodal.tabe.fitted_model import Means, cancelled_soon, fitted_model
+from napari_amodal.tabe.handing_on import HandedOn, going_on, handed_on, in_order, shared_with
+from napari_amodal.tabe.interruptible import interruptible
 from napari_amodal.tabe.noise import Solver
-from napari_amodal.tabe.read_out import ranked, read_out
+from napari_amodal.tabe.read_out import prompts, ranked, read_out
 from napari_amodal.tabe.sam2_network import Sam2Network
-from napari_amodal.tabe.sampling import NoisePredictor, Sampling, composed, conditions_of, sample
-from napari_amodal.tabe.training_samples import LARGEST_RESIZE, starting_frames, training_pool
+from napari_amodal.tabe.sampling import (
+    Conditions,
+    NoisePredictor,
+    Sampling,
+    composed,
+    conditions_of,
+    sample,
+)
 from napari_amodal.weights import require
-
-#: Cards with less memory than this fit the model with activations computed twice.
-SMALL_CARD = 16 * 2**30
 
 #: What is given of so many chunks (24 MB each) is kept from one hypothesis to the next.
 _CHUNKS_KEPT = 4
-
-
-@dataclass(frozen=True)
-class _Task:
-    """One object and what is known of it."""
-
-    clip: Clip
-    object_id: int
-    truth: dict[int, Mask]
-    visible: MaskStack
-    occlusion: Occlusion
-    frames: tuple[FrameOcclusion, ...]
-    settings: DiffusionSettings
-
-    @property
-    def levels(self) -> tuple[OcclusionLevel, ...]:
-        return tuple(frame.level for frame in self.frames)
-
-    @property
-    def whole(self) -> frozenset[int]:
-        """Frames of which nothing is to be generated: unhidden, or drawn by the annotator."""
-        return frozenset(
-            t
-            for t, level in enumerate(self.levels)
-            if level is OcclusionLevel.NO_OCCLUSION or t in self.truth
-        )
-
-    def hidden_chunks(self) -> tuple[range, ...]:
-        """The chunks in which there is something to generate."""
-        return tuple(c for c in chunks_of(self.levels) if not self.whole.issuperset(c))
-
-
-@dataclass(frozen=True)
-class _Means:
-    """What the work is done with; `frugal`: with less memory and more time."""
-
-    device: torch.device
-    frugal: bool
-
-    @classmethod
-    def of(cls, settings: DiffusionSettings) -> _Means:
-        device = choose_device(settings.device)
-        return cls(device, _saves_memory(settings, device))
 
 
 def complete_object(
@@ -106,16 +60,14 @@ def complete_object(
         No frame shows the object nearly whole, so that there is nothing to fit the model to.
     Cancelled
     """
-    truth = dict(query.amodal)
-    frames = _with_truth(occlusion.frames, track.masks, truth)
-    task = _Task(clip, object_id, truth, track.masks, occlusion, frames, settings)
-    chunks = task.hidden_chunks()
+    task = CompletionTask.of(clip, object_id, query, track, occlusion)
+    chunks = in_order(task.chunks(), _known(task))
     if not chunks:
-        return (Hypothesis(_united(task, {}), 1.0),)
+        return (Hypothesis(task.united({}), 1.0),)
     finished: list[MaskStack] = []
     steps = CompletionSteps(watch, settings, chunks)
-    means = _Means.of(settings)
-    while short := _shortage_of(task, chunks, finished, steps, means):
+    means = Means.of(settings)
+    while short := _shortage_of(task, settings, chunks, finished, steps, means):
         free_memory(means.device)
         if means.frugal:
             _tell_shortage(short, finished, settings, watch)
@@ -125,16 +77,25 @@ def complete_object(
     return ranked(finished)
 
 
+def _known(task: CompletionTask) -> frozenset[int]:
+    """Frames in which something of the object is seen, or that the annotator completed."""
+    seen = {frame for frame, box in enumerate(task.visible.boxes) if box is not None}
+    return frozenset(seen | {frame for frame, mask in task.amodal.items() if mask.any()})
+
+
 def _shortage_of(
-    task: _Task,
+    task: CompletionTask,
+    settings: DiffusionSettings,
     chunks: Sequence[range],
     finished: list[MaskStack],
     steps: CompletionSteps,
-    means: _Means,
+    means: Means,
 ) -> str:
     """Make the hypotheses that are lacking; what memory was short, empty when all are made."""
     try:
-        _complete(task, chunks, finished, steps, means)
+        work = _Generation.begin(task, settings, chunks, steps, means)
+        for number in range(len(finished), settings.hypotheses):
+            finished.append(work.hypothesis(number))
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -152,176 +113,106 @@ def _tell_shortage(
     watch.note(f"Only {len(finished)} of {settings.hypotheses} hypotheses were made: {message}")
 
 
-def _complete(
-    task: _Task,
-    chunks: Sequence[range],
-    finished: list[MaskStack],
-    steps: CompletionSteps,
-    means: _Means,
-) -> None:
-    """Make the hypotheses that are lacking, one after the other, and put them into `finished`."""
-    settings = task.settings
-    diffusion = _fitted(task, steps, means)
-    predict = NoisePredictor(diffusion, settings.guidance, captured=not means.frugal)
-    canvas = canvas_for(task.clip, task.occlusion.boxes, settings.size)
-    check, readout = steps.watch.check, require(settings.readout)
-    reader = interruptible(lambda: Sam2Network(readout, means.device), check)
-    given_of = lru_cache(_CHUNKS_KEPT)(partial(_given, task, canvas))
-    for number in range(len(finished), settings.hypotheses):
-        kept: dict[int, tuple[int, Mask]] = {}
-        for index, chunk in enumerate(chunks):
-            given = given_of(chunk)
-            made = itertools.count(index * settings.sampling_steps + 1)
-            on_step = partial(_sampled, steps, number, made)
-            with _cancelled_soon(diffusion, check):
-                video = _video(task, given, chunk, predict, number, on_step)
-            on_frame = partial(steps.read, number)
-            found = read_out(reader, video, given.visible, on_frame, check)
-            masks = [canvas.take_back(mask) for mask in found]
-            _keep_central(kept, chunk, masks)
+@dataclass(frozen=True)
+class _Start:
+    """What a chunk is generated from: as pictures, and encoded."""
+
+    given: CanvasFrames
+    conditions: Conditions
+
+
+@dataclass(frozen=True)
+class _Generation:
+    """An object's work with the networks loaded: gives one hypothesis after the other."""
+
+    task: CompletionTask
+    settings: DiffusionSettings
+    chunks: Sequence[range]
+    canvas: Canvas
+    predict: NoisePredictor
+    reader: Sam2Network
+    steps: CompletionSteps
+    start_of: Callable[[range], _Start]
+
+    @classmethod
+    def begin(
+        cls,
+        task: CompletionTask,
+        settings: DiffusionSettings,
+        chunks: Sequence[range],
+        steps: CompletionSteps,
+        means: Means,
+    ) -> _Generation:
+        diffusion = fitted_model(task, settings, steps, means)
+        predict = NoisePredictor(diffusion, settings.guidance, captured=not means.frugal)
+        readout = require(settings.readout)
+        reader = interruptible(lambda: Sam2Network(readout, means.device), steps.watch.check)
+        canvas = canvas_for(task.clip, task.boxes, settings.size)
+
+        @lru_cache(_CHUNKS_KEPT)
+        def start_of(chunk: range) -> _Start:
+            given = task.shown(canvas, chunk)
+            return _Start(given, conditions_of(diffusion, given, settings.seed))
+
+        return cls(task, settings, chunks, canvas, predict, reader, steps, start_of)
+
+    def hypothesis(self, number: int) -> MaskStack:
+        """The amodal masks of one hypothesis, ``(T, H, W)``."""
+        found: dict[int, Mask] = {}
+        handed: dict[int, HandedOn] = {}
+        for index, chunk in enumerate(self.chunks):
+            self.steps.begin(number, index)
+            given, known = going_on(self.start_of(chunk).given, chunk, handed)
+            if not given.hidden.any():
+                continue
+            video = self._video(chunk, given, number)
+            masks = self._masks(chunk, given, known, video)
+            for frame, mask in zip(chunk, masks, strict=True):
+                if self.task.is_open(frame) and frame not in handed:
+                    found[frame] = self.canvas.take_back(mask)
             if number == 0:
-                _show(task, chunk, masks, steps)
-        finished.append(_united(task, {frame: mask for frame, (_, mask) in kept.items()}))
+                self._show(chunk, found)
+            wanted = shared_with(chunk, self.chunks[index + 1 :]) - self.task.whole
+            handed |= handed_on(given, chunk, video, masks, wanted)
+        return self.task.united(found)
 
+    def _video(self, chunk: range, given: CanvasFrames, number: int) -> NDArray[np.uint8]:
+        """One hypothesis of a chunk as pictures, uint8 ``(T, S, S, 3)``."""
+        settings, diffusion = self.settings, self.predict.diffusion
+        start = self.start_of(chunk)
+        sampling = Sampling(settings.sampling_steps, Solver(settings.solver))
+        with cancelled_soon(diffusion, self.steps.watch.check):
+            conditions = start.conditions
+            if given is not start.given:
+                conditions = conditions_of(diffusion, given, settings.seed)
+            seed = settings.seed + number
+            latents = sample(self.predict, conditions, sampling, seed, self.steps.sampled)
+            # Nothing is generated of such frames: what is given is the truth.
+            untouched = np.logical_not(given.hidden.any(axis=(1, 2)))
+            return composed(diffusion.decode(latents), given, untouched)
 
-def _sampled(steps: CompletionSteps, number: int, made: Iterator[int]) -> None:
-    steps.sampled(number, next(made))
+    def _masks(
+        self,
+        chunk: range,
+        given: CanvasFrames,
+        known: Mapping[int, Mask],
+        video: NDArray[np.uint8],
+    ) -> list[Mask]:
+        """The amodal masks of a generated video, bool ``(S, S)`` each."""
+        drawn = {
+            at: self.canvas.place_mask(self.task.amodal[frame])
+            for at, frame in enumerate(chunk)
+            if frame in self.task.amodal
+        }
+        boxes = [self.canvas.place_box(box) if box else None for box in self._boxes(chunk)]
+        query = prompts(given, {**known, **drawn}, boxes)
+        return read_out(self.reader, video, query, self.steps.read, self.steps.watch.check)
 
+    def _boxes(self, chunk: range) -> tuple[Box | None, ...]:
+        return self.task.boxes[chunk.start : chunk.stop]
 
-def _show(task: _Task, chunk: range, masks: Sequence[Mask], steps: CompletionSteps) -> None:
-    """Show what was generated of a chunk while the run goes on."""
-    for frame, mask in zip(chunk, masks, strict=True):
-        if frame not in task.whole:
-            steps.show(FrameMask("amodal", task.object_id, frame, mask | task.visible[frame]))
-
-
-def _with_truth(
-    frames: Sequence[FrameOcclusion], visible: MaskStack, truth: dict[int, Mask]
-) -> tuple[FrameOcclusion, ...]:
-    """Frames that the annotator's own amodal mask shows to be whole count as unoccluded."""
-    known = list(frames)
-    for frame, mask in truth.items():
-        hidden = np.count_nonzero(mask & ~visible[frame])
-        if mask.any() and hidden <= NO_UP_TO * np.count_nonzero(mask):
-            known[frame] = FrameOcclusion(OcclusionLevel.NO_OCCLUSION, 0.0)
-    return tuple(known)
-
-
-def _fitted(task: _Task, steps: CompletionSteps, means: _Means) -> Diffusion:
-    """The diffusion model, fitted to the clip and with the fit merged into its weights."""
-    settings = task.settings
-    starts = starting_frames(task.frames, task.visible)
-    if not starts:
-        raise InputError(
-            f"no frame shows object {task.object_id} nearly whole (less than a tenth hidden): draw "
-            "its amodal mask where it is least hidden, or take another completer"
-        )
-    steps.loading()
-    device = means.device
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    folder, unet = require(STABLE_DIFFUSION), require(COCOCO)
-    diffusion = interruptible(
-        lambda: load_diffusion(folder, unet, device, dtype), steps.watch.check
-    )
-    if means.frugal:
-        diffusion = replace(diffusion, vae_batch=1)
-    steps.watch.check()
-    if settings.fit_steps == 0:
-        return diffusion
-    side = LARGEST_RESIZE * settings.size // DiffusionSettings.size
-    pool = training_pool(task.clip, task.visible, task.frames, starts, side)
-    torch.manual_seed(settings.seed)
-    fitting = Fitting(diffusion, pool, checkpointing=means.frugal)
-    identity = (settings.fit_steps, settings.seed, _identity(unet), _identity(folder))
-    key = fit_key(pool, *identity, device.type)
-    kept = read_fit(key)
-    if kept is None:
-        made = itertools.count(1)
-        with _cancelled_soon(diffusion, steps.watch.check):
-            fit(fitting, settings.fit_steps, settings.seed, lambda: steps.fitted(next(made)))
-        keep_fit(key, fitting.trained)
-    else:
-        for matrix, found in zip(fitting.trained, kept, strict=True):
-            matrix.data.copy_(found)
-        steps.fit_is_kept()
-    fitting.spread()
-    merge(diffusion.unet)
-    merge(diffusion.text_encoder)
-    return diffusion
-
-
-def _cancelled_soon(
-    diffusion: Diffusion, check: Callable[[], None]
-) -> AbstractContextManager[None]:
-    """A cancel is heard within a step where steps are long; on a CUDA device they are not."""
-    if diffusion.device.type == "cuda":
-        return nullcontext()
-    return asked_often((diffusion.unet, diffusion.vae, diffusion.text_encoder), check)
-
-
-def _saves_memory(settings: DiffusionSettings, device: torch.device) -> bool:
-    if settings.memory != "auto" or device.type != "cuda":
-        return settings.memory == "low"
-    return torch.cuda.get_device_properties(device).total_memory < SMALL_CARD
-
-
-def _identity(path: object) -> str:
-    """What tells a file or folder of weights from another without reading all of it."""
-    from pathlib import Path
-
-    found = Path(str(path))
-    files = sorted(found.rglob("*")) if found.is_dir() else [found]
-    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return repr(stats)
-
-
-def _given(task: _Task, canvas: Canvas, chunk: range) -> CanvasFrames:
-    return outpainting_frames(
-        task.clip,
-        chunk,
-        canvas,
-        task.visible,
-        task.occlusion.hiders,
-        task.occlusion.boxes,
-        task.whole,
-    )
-
-
-def _video(
-    task: _Task,
-    given: CanvasFrames,
-    chunk: range,
-    predict: NoisePredictor,
-    number: int,
-    on_step: Callable[[], None],
-) -> NDArray[np.uint8]:
-    """One hypothesis of a chunk as pictures, uint8 ``(T, S, S, 3)``."""
-    settings = task.settings
-    sampling = Sampling(settings.sampling_steps, Solver(settings.solver))
-    conditions = conditions_of(predict.diffusion, given, settings.seed)
-    latents = sample(predict, conditions, sampling, settings.seed + number, on_step)
-    whole = np.array([frame in task.whole for frame in chunk])
-    return composed(predict.diffusion.decode(latents), given, whole)
-
-
-def _keep_central(kept: dict[int, tuple[int, Mask]], chunk: range, masks: Sequence[Mask]) -> None:
-    """Of a frame that two chunks share, keep the mask from where it lies further inside."""
-    for frame, mask in zip(chunk, masks, strict=True):
-        inside = min(frame - chunk.start, chunk.stop - 1 - frame)
-        if frame not in kept or inside > kept[frame][0]:
-            kept[frame] = (inside, mask)
-
-
-def _united(task: _Task, generated: dict[int, Mask]) -> MaskStack:
-    """The amodal masks: what was generated, with what is seen; the annotator's own as they are."""
-
-    def masks() -> Iterator[Mask]:
-        for frame in range(len(task.clip)):
-            if frame in task.truth:
-                yield task.truth[frame]
-            elif frame in task.whole or frame not in generated:
-                yield task.visible[frame]
-            else:
-                yield generated[frame] | task.visible[frame]
-
-    return MaskStack(masks(), task.clip.height, task.clip.width)
+    def _show(self, chunk: range, found: Mapping[int, Mask]) -> None:
+        """Show what was generated of a chunk while the run goes on."""
+        for frame in found.keys() & set(chunk):
+            whole = found[frame] | self.task.visible[frame]
+            self.steps.show(FrameMask("amodal", self.task.object_id, frame, whole))

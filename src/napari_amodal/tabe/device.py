@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
 from napari_amodal.errors import CallError
 
-DeviceName = Literal["auto", "cuda", "mps", "cpu"]
 
-
-def choose_device(name: DeviceName = "auto") -> torch.device:
+def choose_device(name: str = "auto") -> torch.device:
     """The device of that name; for "auto" the best that is here.
 
     Raises

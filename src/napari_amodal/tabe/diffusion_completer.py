@@ -5,7 +5,7 @@ The stage itself imports no network; what it needs of torch is imported when it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -19,6 +19,8 @@ from napari_amodal.stages import (
     Query,
     VisibleTrack,
 )
+from napari_amodal.tabe.interruptible import interruptible
+from napari_amodal.tabe.named_device import check_named
 from napari_amodal.tabe.triton_loading import load_triton
 
 STABLE_DIFFUSION = "stable-diffusion-inpainting"
@@ -131,6 +133,10 @@ class DiffusionCompleter:
     def missing(cls) -> tuple[str, ...]:
         return missing_packages("torch", "diffusers", "transformers")
 
+    def check_device(self, watch: Watch) -> None:
+        """See `napari_amodal.stages.NeedsDevice`."""
+        check_named(self.settings.device, watch.check)
+
     def weights(self, clip: Clip | None = None) -> tuple[NeededWeight, ...]:
         """See `napari_amodal.stages.ReadsWeights`."""
         names = (STABLE_DIFFUSION, COCOCO, self.settings.readout)
@@ -145,9 +151,7 @@ class DiffusionCompleter:
         watch: Watch,
     ) -> Mapping[int, tuple[Hypothesis, ...]]:
         """See `napari_amodal.stages.Completer`."""
-        load_triton()
-        from napari_amodal.tabe.completion import complete_object
-
+        complete_object = interruptible(_loaded, watch.check)
         return {
             object_id: complete_object(
                 clip,
@@ -160,3 +164,11 @@ class DiffusionCompleter:
             )
             for object_id, query in queries.items()
         }
+
+
+def _loaded() -> Callable[..., tuple[Hypothesis, ...]]:
+    """The work itself; importing what it needs takes seconds."""
+    load_triton()
+    from napari_amodal.tabe.completion import complete_object
+
+    return complete_object

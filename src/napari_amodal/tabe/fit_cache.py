@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -18,6 +20,12 @@ from napari_amodal.tabe.training_samples import TrainingPool
 LARGEST_CACHE = 2 * 2**30
 
 _FOLDER = "fits"
+
+#: A file that was begun this long ago will not be finished, in seconds.
+_ABANDONED = 3600
+
+#: Counts up when the same settings come to give another fit.
+_VERSION = 2
 
 
 def fits_folder() -> Path:
@@ -34,21 +42,24 @@ def fit_key(pool: TrainingPool, *parts: object) -> str:
     parts : object
         Whatever else the fit follows from: settings, seed, the weights' identity.
     """
-    found = hashlib.sha256(repr((pool.stretches, parts)).encode())
+    found = hashlib.sha256(repr((_VERSION, pool.stretches, parts)).encode())
     for array in (pool.pixels, pool.visible, pool.whole):
         found.update(array.tobytes())
     return found.hexdigest()
 
 
-def read_fit(key: str) -> list[torch.Tensor] | None:
-    """The trained matrices of a fit, on the CPU; None where there is none that can be read."""
+def read_fit(key: str, shapes: Sequence[torch.Size]) -> list[torch.Tensor] | None:
+    """The trained vectors of a fit, on the CPU; None where there is none of these shapes."""
     file = fits_folder() / f"{key}.safetensors"
     try:
-        found = load_file(file)
-        file.touch()
-    except (OSError, SafetensorError):
+        kept = load_file(file)
+        found = [kept[str(index)] for index in range(len(shapes))]
+    except (OSError, SafetensorError, KeyError):
         return None
-    return [found[str(index)] for index in range(len(found))]
+    with suppress(OSError):  # a folder that cannot be written is good for reading
+        file.touch()
+    fits = [vector.shape for vector in found] == list(shapes)
+    return found if fits and all(v.isfinite().all() for v in found) else None
 
 
 def keep_fit(key: str, matrices: Iterable[torch.Tensor]) -> None:
@@ -66,6 +77,11 @@ def keep_fit(key: str, matrices: Iterable[torch.Tensor]) -> None:
 
 
 def _make_room(folder: Path) -> None:
+    """Drop what the runs that were killed began, and the fits that were not used for longest."""
+    old = time.time() - _ABANDONED
+    for begun in folder.glob(".*.partial-*"):
+        if begun.stat().st_mtime < old:
+            begun.unlink(missing_ok=True)
     files = sorted(folder.glob("*.safetensors"), key=lambda file: file.stat().st_mtime)
     excess = sum(file.stat().st_size for file in files) - LARGEST_CACHE
     for file in files[:-1]:

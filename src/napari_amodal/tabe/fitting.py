@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -61,6 +61,21 @@ class _Inputs:
         self.text_row.fill_(int(sample.prompt_dropped))
 
 
+@dataclass(frozen=True)
+class _Encoded:
+    """A sample as the UNet sees it: latents of the frames and of what is shown of them."""
+
+    latents: Tensor
+    masked: Tensor
+    mask: Tensor
+    weight: Tensor
+    text_row: Tensor
+
+    def copy_(self, other: _Encoded) -> None:
+        for name in self.__dataclass_fields__:
+            getattr(self, name).copy_(getattr(other, name))
+
+
 class Fitting:
     """One fit: the trained matrices, their optimizer, and a step.
 
@@ -97,7 +112,10 @@ class Fitting:
             capturable=on_card,
         )
         self.schedule = Solver.DDIM.scheduler()
-        self.inputs = _Inputs.empty(pool.crop, diffusion.device)
+        self._inputs = _Inputs.empty(pool.crop, diffusion.device)
+        self._current: _Encoded | None = None
+        #: Where the next sample is encoded while the UNet works on this one.
+        self._beside = torch.cuda.Stream(diffusion.device) if on_card else None
 
     @property
     def trained(self) -> list[nn.Parameter]:
@@ -109,36 +127,63 @@ class Fitting:
         self.of_unet.spread_detached()
         self.of_text.spread_detached()
 
+    def show(self, sample: Sample) -> None:
+        """Say what comes next: it is encoded by the step before the one that takes it."""
+        self._inputs.fill(sample)
+        if self._current is None:
+            self._current = self._encoded()
+
     def step(self) -> Tensor:
-        """One step on the sample in `inputs`; the loss, a scalar."""
+        """One step on the sample shown before the last; the loss, a scalar.
+
+        The sample that was shown last is encoded meanwhile: the UNet's small kernels leave much of
+        a card idle.
+        """
+        assert self._current is not None, "show() comes first"
+        with self._in_parallel():
+            coming = self._encoded()
         self.optimizer.zero_grad(set_to_none=True)
         self.dropout.seed.random_()
-        loss = self._loss()
+        loss = self.loss()
         loss.backward()
         nn.utils.clip_grad_norm_(self.trained, LARGEST_GRADIENT, foreach=True)
         self.optimizer.step()
+        if self._beside is not None:
+            torch.cuda.current_stream(self._beside.device).wait_stream(self._beside)
+        self._current.copy_(coming)
         return loss.detach()
 
-    def _loss(self) -> Tensor:
-        """Epsilon MSE on the object's pixels of unoccluded frames, at a random time."""
-        diffusion, given = self.diffusion, self.inputs
-        self.of_unet.spread()
-        self.of_text.spread()
+    def _in_parallel(self) -> AbstractContextManager[None]:
+        if self._beside is None:
+            return nullcontext()
+        self._beside.wait_stream(torch.cuda.current_stream(self._beside.device))
+        return torch.cuda.stream(self._beside)  # type: ignore[no-any-return]
+
+    def _encoded(self) -> _Encoded:
+        given = self._inputs
         shown = given.pictures * (given.masks < 0.5)
-        latents, masked = diffusion.encode(torch.cat([given.pictures, shown])).chunk(2)
+        latents, masked = self.diffusion.encode(torch.cat([given.pictures, shown])).chunk(2)
         size = self.pool.crop // LATENT_STRIDE
         mask, weight = (
             F.interpolate(part, size=(size, size)) for part in (given.masks, given.weights)
         )
-        noise = torch.randn_like(latents)
+        return _Encoded(latents, masked, mask.to(latents.dtype), weight, given.text_row.clone())
+
+    def loss(self) -> Tensor:
+        """Epsilon MSE on the object's pixels of unoccluded frames, at a random time."""
+        assert self._current is not None, "show() comes first"
+        diffusion, given = self.diffusion, self._current
+        self.of_unet.spread()
+        self.of_text.spread()
+        noise = torch.randn_like(given.latents)
         last = self.schedule.config.num_train_timesteps
-        time = torch.randint(last, (1,), device=latents.device)
-        noisy = self.schedule.add_noise(latents, noise, time)
+        time = torch.randint(last, (1,), device=noise.device)
+        noisy = self.schedule.add_noise(given.latents, noise, time)
         text = diffusion.text()[given.text_row]
-        given_parts = (noisy, mask.to(noisy.dtype), masked)
-        predicted = diffusion.unet(*(_video(part) for part in given_parts), time, text)
+        parts = (noisy, given.mask, given.masked)
+        predicted = diffusion.unet(*(_video(part) for part in parts), time, text)
         error = (predicted.float() - _video(noise).float()).square()
-        return (error * _video(weight)).mean()
+        return (error * _video(given.weight)).mean()
 
 
 def _video(frames: Tensor) -> Tensor:
@@ -159,8 +204,10 @@ def fit(fitting: Fitting, steps: int, seed: int, on_step: Callable[[], None]) ->
     with torch.random.fork_rng([device] if on_card else []), _training(fitting.diffusion):
         torch.manual_seed(seed)
         step: Callable[[], Tensor] = fitting.step
-        for index, sample in zip(range(steps), _ahead(samples(fitting.pool, seed)), strict=False):
-            fitting.inputs.fill(sample)
+        drawn = _ahead(samples(fitting.pool, seed))
+        fitting.show(next(drawn))
+        for index, coming in zip(range(steps), drawn, strict=False):
+            fitting.show(coming)
             if index == _WARM_UP and device.type in FUSED_DEVICES:
                 step = _captured(fitting)
             step()
@@ -201,7 +248,9 @@ def _captured(fitting: Fitting) -> Callable[[], Tensor]:
     # What the steps before recorded belongs to another stream, and would draw it in.
     fitting.spread()
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # The UNet's kernels go first: the encoder's fill what they leave.
+    first = torch.cuda.Stream(fitting.diffusion.device, priority=-1)
+    with torch.cuda.graph(graph, stream=first):
         loss = fitting.step()
 
     def replay() -> Tensor:

@@ -24,6 +24,8 @@ from napari_amodal.progress import Watch
 from napari_amodal.readiness import missing_packages
 from napari_amodal.stages import NeededWeight, Occlusion, Query, VisibleTrack
 from napari_amodal.tabe.depth_source import DepthFolder, DepthSource
+from napari_amodal.tabe.interruptible import interruptible
+from napari_amodal.tabe.named_device import check_named
 from napari_amodal.tabe.occlusion_hiders import find_hiders
 from napari_amodal.tabe.occlusion_sides import knowing_sides
 from napari_amodal.tabe.occlusion_told import Told
@@ -96,10 +98,17 @@ class DepthReasoner:
     def missing(cls) -> tuple[str, ...]:
         return missing_packages("torch", "transformers")
 
+    def check_device(self, watch: Watch) -> None:
+        """See `napari_amodal.stages.NeedsDevice`."""
+        check_named(self._settings.device, watch.check)
+
     def weights(self, clip: Clip | None = None) -> tuple[NeededWeight, ...]:
         """See `napari_amodal.stages.ReadsWeights`: none where the depth is given."""
         settings = self._settings
-        if self._source is not None or settings.weights:
+        if self._source is not None:
+            return ()
+        if settings.weights:
+            self._weights()
             return ()
         if not settings.given:
             return (NeededWeight(self._named),)
@@ -151,17 +160,15 @@ class DepthReasoner:
         if self._source is not None:
             return self._source
         folder = DepthFolder.of(clip) if self._settings.given else None
-        return folder or self._network(watch)
+        return folder or interruptible(self._network, watch.check)
 
-    def _network(self, watch: Watch) -> DepthSource:
+    def _network(self) -> DepthSource:
         weights = self._weights()
         load_triton()
-        from napari_amodal.tabe.cancelling import interruptible
         from napari_amodal.tabe.depth import DepthModel, DepthNetwork
         from napari_amodal.tabe.device import choose_device
 
-        device = choose_device(self._settings.device)
-        return DepthNetwork(interruptible(lambda: DepthModel(weights, device), watch.check))
+        return DepthNetwork(DepthModel(weights, choose_device(self._settings.device)))
 
     def _weights(self) -> Path:
         if not self._settings.weights:

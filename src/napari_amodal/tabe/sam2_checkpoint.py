@@ -148,10 +148,17 @@ def _read(source: Path) -> dict[str, Tensor]:
         raise InputError(f"{source} is not there") from error
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"{source} is no checkpoint of SAM 2: it holds more than parameters, and is not opened"
+            f"{source} is no checkpoint of SAM 2: it is broken, or holds more than parameters, "
+            "and was not opened"
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise InputError(f"{source} cannot be read as a checkpoint: {error}") from error
+    except EOFError as error:
+        raise InputError(
+            f"{source} is empty, or only part of a checkpoint: get it again"
+        ) from error
+    except (OSError, RuntimeError, ValueError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{source} is no file of PyTorch's, or a broken one: get it again"
+        ) from error
     parameters = content.get("model") if isinstance(content, dict) else None
     if not isinstance(parameters, dict) or not all(
         isinstance(value, Tensor) for value in parameters.values()

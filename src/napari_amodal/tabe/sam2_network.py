@@ -67,7 +67,7 @@ class Sam2Network:
         config = model.config
         config.max_cond_frame_num = remembered
         self._model = model.to(device)
-        self._device = device
+        self.device = device
         self._encoder = CapturedEncoder(self._model) if device.type == "cuda" else None
         self._clicked = CurrentFrame(self._model, self._encoder)
         self._clicked_frame: Frame | None = None
@@ -153,8 +153,8 @@ class Sam2Network:
         return found.pred_masks, present * iou if present > 0.5 else 1 - present
 
     def _precision(self) -> torch.autocast:
-        on_card = self._device.type == "cuda"
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=on_card)
+        on_card = self.device.type == "cuda"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=on_card)
 
 
 def load_model(weights: Path) -> Sam2VideoModel:

@@ -15,11 +15,13 @@ from napari_amodal.masks import MaskStack
 from napari_amodal.progress import FrameMask, Watch
 from napari_amodal.readiness import missing_packages
 from napari_amodal.stages import NeededWeight, Query, VisibleTrack
+from napari_amodal.tabe.interruptible import interruptible
+from napari_amodal.tabe.named_device import check_named
 from napari_amodal.tabe.triton_loading import load_triton
 from napari_amodal.weights import require
 
 if TYPE_CHECKING:
-    from napari_amodal.tabe.sam2_network import TrackedMask
+    from napari_amodal.tabe.sam2_network import Sam2Network, TrackedMask
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,16 @@ class Sam2Tracker:
     def missing(cls) -> tuple[str, ...]:
         return missing_packages("torch", "transformers")
 
+    def check_device(self, watch: Watch) -> None:
+        """See `napari_amodal.stages.NeedsDevice`."""
+        check_named(self._settings.device, watch.check)
+
     def weights(self, clip: Clip | None = None) -> tuple[NeededWeight, ...]:
         """See `napari_amodal.stages.ReadsWeights`."""
-        return () if self._settings.weights else (NeededWeight(self._named),)
+        if self._settings.weights:
+            self._weights()
+            return ()
+        return (NeededWeight(self._named),)
 
     @property
     def _named(self) -> str:
@@ -93,20 +102,22 @@ class Sam2Tracker:
         InputError
             The weights cannot be read, or the device has too little memory.
         """
+        network = interruptible(self._network, watch.check)
+        from napari_amodal.tabe.card_memory import shortage_told
+
+        with shortage_told("tracking with SAM 2", network.device):
+            return _tracks(network.track(clip, queries, watch.check), clip, queries, watch)
+
+    def _network(self) -> Sam2Network:
         weights = self._weights()
-        watch.check()
         load_triton()
-        from napari_amodal.tabe.cancelling import interruptible
         from napari_amodal.tabe.card_memory import shortage_told
         from napari_amodal.tabe.device import choose_device
         from napari_amodal.tabe.sam2_network import Sam2Network
 
         device = choose_device(self._settings.device)
         with shortage_told("tracking with SAM 2", device):
-            network = interruptible(
-                lambda: Sam2Network(weights, device, self._settings.remembered), watch.check
-            )
-            return _tracks(network.track(clip, queries, watch.check), clip, queries, watch)
+            return Sam2Network(weights, device, self._settings.remembered)
 
     def _weights(self) -> Path:
         if not self._settings.weights:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from napari_amodal.errors import CallError, InputError
 from napari_amodal.progress import Watch
-from napari_amodal.weights.catalogue import Weight
+from napari_amodal.weights.catalogue import CATALOGUE, Weight
 from napari_amodal.weights.manifest import Manifest, record, write_manifest
 from napari_amodal.weights.safetensors_file import read_header
 from napari_amodal.weights.store import Presence, examine, new_folder, parts_in
+
+#: Where a network of transformers' layout lies.
+_NETWORK = "model.safetensors"
+#: How near the bytes of a network come to what is published of its size.
+_SAME_SIZE = 0.05
 
 #: Files that hold a network as a pickle.
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -33,7 +40,7 @@ def adopt(
     Raises
     ------
     CallError
-        The folder is not there, or lacks files.
+        The folder is not there, lacks files, or holds another network.
     InputError
         A file is not what its name says, or the store cannot be written.
     """
@@ -46,6 +53,7 @@ def adopt(
     for path in found.values():
         if path.suffix == ".safetensors":
             read_header(path)
+    check_kind(weight, found)
     with new_folder(weight, replace=replace) as folder:
         watch.enter(f"{weight.name}: {'copying' if copy else 'checking'}", 0, 1)
         records, done = {}, 0
@@ -62,6 +70,45 @@ def adopt(
             done = counted.done
         licence = weight.licence.name
         write_manifest(folder, Manifest(weight.name, str(source.absolute()), licence, records))
+
+
+def check_kind(weight: Weight, found: Mapping[str, Path]) -> None:
+    """Refuse another network, or another of the network's published sizes.
+
+    Parameters
+    ----------
+    found : mapping of str to pathlib.Path
+        The weight's files by their names in the store.
+
+    Raises
+    ------
+    CallError
+        It is another one; the message says which, where it is known.
+    InputError
+        A description in it cannot be read.
+    """
+    for mark in weight.marks:
+        said = _said(found[mark.file], mark.key)
+        if said not in mark.values:
+            raise CallError(
+                f"{found[mark.file]} describes another network than {weight.name}: its {mark.key} "
+                f"is {said}, not {mark.values[0]}"
+            )
+    network = found.get(_NETWORK)
+    if network is None:
+        return
+    size = network.stat().st_size
+    family = [one for one in CATALOGUE.values() if one.marks == weight.marks]
+    for other in family:
+        if other is not weight and abs(size / other.size - 1) < _SAME_SIZE:
+            raise CallError(f"{network} is {other.title.split(':')[0]}: import it as {other.name}")
+
+
+def _said(description: Path, key: str) -> object:
+    try:
+        return json.loads(description.read_text(encoding="utf-8")).get(key)
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f"{description} cannot be read as JSON: {error}") from error
 
 
 class _Counted:

@@ -65,6 +65,22 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """What a description (JSON) inside a weight's folder says, by which networks are told apart.
+
+    Attributes
+    ----------
+    file, key : str
+    values : tuple of str
+        One of them is what it says.
+    """
+
+    file: str
+    key: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Weight:
     """One thing to get.
 
@@ -81,6 +97,7 @@ class Weight:
     parts : tuple of Part
     file : str or None
         The one file that is the weight; None if its folder is.
+    marks : tuple of Mark
     """
 
     name: str
@@ -91,6 +108,7 @@ class Weight:
     source: HubSource | ManualSource
     parts: tuple[Part, ...]
     file: str | None = None
+    marks: tuple[Mark, ...] = ()
 
 
 def _file(name: str) -> Part:
@@ -137,6 +155,7 @@ def _sam(size: str, repository: str, parameters: float) -> Weight:
         licence=_APACHE,
         source=HubSource(f"facebook/{repository}"),
         parts=_TRANSFORMERS,
+        marks=(Mark("config.json", "model_type", ("sam2_video", "sam2")),),
     )
 
 
@@ -149,6 +168,7 @@ def _depth(size: str, parameters: float, licence: Licence) -> Weight:
         licence=licence,
         source=HubSource(f"depth-anything/Depth-Anything-V2-{size.capitalize()}-hf"),
         parts=_TRANSFORMERS,
+        marks=(Mark("config.json", "model_type", ("depth_anything",)),),
     )
 
 
@@ -171,6 +191,10 @@ _STABLE_DIFFUSION = Weight(
         _file("scheduler/scheduler_config.json"),
         Part("unet/config.json", ("unet/config.json",), optional=True),
         _network("unet", "diffusion_pytorch_model", optional=True),
+    ),
+    marks=(
+        Mark("vae/config.json", "_class_name", ("AutoencoderKL",)),
+        Mark("text_encoder/config.json", "model_type", ("clip_text_model",)),
     ),
 )
 

@@ -10,20 +10,16 @@ from collections.abc import Callable, Mapping
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
-from napari_amodal.annotation.clip_annotation import (
-    ClipAnnotation,
-    new_object,
-    with_new_object,
-    with_object,
-)
+from napari_amodal.annotation.clip_annotation import ClipAnnotation, with_new_object, with_object
 from napari_amodal.annotation.history import History
-from napari_amodal.annotation.object_annotation import ObjectAnnotation, corrected, with_query
+from napari_amodal.annotation.object_annotation import ObjectAnnotation
 from napari_amodal.annotation.provisional import Provisional
 from napari_amodal.annotation.splicing import taken
 from napari_amodal.annotation.state_changes import changed_frames, has_other_objects
 from napari_amodal.clip import Clip
-from napari_amodal.masks import Mask, MaskStack
+from napari_amodal.masks import Mask
 from napari_amodal.widgets.layer_origin import LayerRole
+from napari_amodal.widgets.painting import frames_told, painted, with_queries
 
 #: What a tool does to one object.
 Change = Callable[[ObjectAnnotation], ObjectAnnotation]
@@ -193,7 +189,7 @@ class AnnotationModel(QObject):
             self.history = self._painting[1]
         before = self.history
         state = self._with_found(object_id, frozenset(frames))
-        annotated = _painted(state, object_id, role, masks)
+        annotated = painted(state, object_id, role, masks)
         if annotated is None:
             self._painting = None
             self._step(before)
@@ -216,7 +212,7 @@ class AnnotationModel(QObject):
         assert self.history is not None
         state = self.history.state
         for object_id, masks in queries.items():
-            annotated = _with_queries(state, object_id, masks)
+            annotated = with_queries(state, object_id, masks)
             if annotated is not None:
                 state = with_object(state, object_id, annotated)
         if state is not self.history.state:
@@ -296,52 +292,3 @@ class AnnotationModel(QObject):
             self.objects_changed.emit()
         for object_id, frames in changed_frames(before, now).items():
             self.frames_changed.emit(object_id, frames)
-
-
-def _painted(
-    state: ClipAnnotation, object_id: int, role: LayerRole, masks: Mapping[int, Mask]
-) -> ObjectAnnotation | None:
-    """The object with painted masks; None where nothing is different."""
-    annotated = state.objects.get(object_id)
-    if role is LayerRole.QUERY:
-        return _with_queries(state, object_id, masks)
-    assert annotated is not None
-    is_visible = role is LayerRole.VISIBLE
-    stack = annotated.visible if is_visible else annotated.amodal
-    if _same(stack, masks):
-        return None
-    return corrected(
-        annotated,
-        masks if is_visible else {},
-        {} if is_visible else masks,
-        contain_visible=state.amodal_contains_visible,
-    )
-
-
-def _with_queries(
-    state: ClipAnnotation, object_id: int, masks: Mapping[int, Mask]
-) -> ObjectAnnotation | None:
-    annotated = state.objects.get(object_id) or new_object(object_id, state.shape)
-    before = annotated
-    for frame, mask in masks.items():
-        is_there = frame in annotated.query_frames
-        if not mask.any() and not is_there:
-            continue
-        if is_there and _same(annotated.query, {frame: mask}):
-            continue
-        annotated = with_query(annotated, frame, mask if mask.any() else None)
-    return None if annotated is before else annotated
-
-
-def _same(stack: MaskStack, masks: Mapping[int, Mask]) -> bool:
-    after = stack.replaced(masks)
-    return all(stack.same_frame(after, frame) for frame in masks)
-
-
-def frames_told(frames: list[int]) -> str:
-    """``frame 3``, ``frames 3 to 9``, ``12 frames`` where they are no range."""
-    if len(frames) == 1:
-        return f"frame {frames[0]}"
-    if frames and frames[-1] - frames[0] + 1 == len(frames):
-        return f"frames {frames[0]} to {frames[-1]}"
-    return f"{len(frames)} frames"

@@ -8,28 +8,25 @@ from weakref import WeakSet, WeakValueDictionary
 
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
-from napari.utils.notifications import notification_manager, show_error, show_warning
-from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
+from napari.utils.notifications import show_error, show_warning
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_amodal.annotation.session import Session
 from napari_amodal.engine import Completion
-from napari_amodal.errors import Cancelled, InputError
+from napari_amodal.errors import InputError
 from napari_amodal.levels import FrameOcclusion
 from napari_amodal.widgets.annotation_model import AnnotationModel
 from napari_amodal.widgets.completion_run import CompletionRun, Job, RunRequest, UpdateRun
 from napari_amodal.widgets.export_job import ExportJob, export_hindrance
 from napari_amodal.widgets.frame_levels import FrameLevels, known_occlusion
+from napari_amodal.widgets.job_control import ExportControl, JobControl
 from napari_amodal.widgets.layer_clip import check_lies_on, clip_of, grid_of, stack_fault
-from napari_amodal.widgets.layer_origin import LayerOrigin, origin_of
+from napari_amodal.widgets.layer_origin import origin_of
 from napari_amodal.widgets.mask_layers import MaskLayers
-from napari_amodal.widgets.opening_work import begin_history, given_layers
+from napari_amodal.widgets.opening_work import begin_history, given_layers, was_followed
 from napari_amodal.widgets.query_layer import make_query_layer
 from napari_amodal.widgets.query_link import QueryLink
 from napari_amodal.widgets.session_keeper import SessionKeeper
-
-#: How often the window looks for news of a job (ms).
-TICK_MS = 40
-
 
 #: The model of each viewer's panel, by the viewer's id.
 _MODELS: WeakValueDictionary[int, CompletionModel] = WeakValueDictionary()
@@ -62,8 +59,6 @@ class CompletionModel(QObject):
         The level of every frame.
     session : SessionKeeper
         Saves the work, and offers what was saved before.
-    completion : Completion or None
-        The last run that came to its end since the clip was opened.
     """
 
     changed = Signal()
@@ -83,16 +78,14 @@ class CompletionModel(QObject):
         self.session = SessionKeeper(self.annotation, self)
         self.session.loaded.connect(self._show_session)
         self.session.changed.connect(self.changed)
-        self.completion: Completion | None = None
+        self.jobs = JobControl(self.annotation, self.layers, self)
+        self.exports = ExportControl(self.layers, self)
         self.status = ""
-        self.run: Job | None = None
         self._queries_shown: WeakSet[Layer] = WeakSet()
-        self._export: ExportJob | None = None
-        self._stop_reason = ""
-        self._is_ended = False
-        self._timer = QTimer(self)
-        self._timer.setInterval(TICK_MS)
-        self._timer.timeout.connect(self._tick)
+        for control in (self.jobs, self.exports):
+            control.told.connect(self._say)
+        self.jobs.progressed.connect(self.progressed)
+        self.jobs.ended.connect(self.masks_changed)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_step)
         self.annotation.frames_changed.connect(self._on_frames_changed)
@@ -113,7 +106,7 @@ class CompletionModel(QObject):
 
     def _open(self) -> None:
         """Begin the work on the chosen frames anew, with the masks that came with them."""
-        self.completion = None
+        self.jobs.completion = None
         self.layers.leave()
         if self.stack is None or self.stack_fault:
             self.annotation.close()
@@ -133,7 +126,7 @@ class CompletionModel(QObject):
         if self.stack is None or self.annotation.clip is None:
             return
         self.layers.leave()
-        for layer in [layer for layer in self.viewer.layers if _was_followed(layer, self.stack)]:
+        for layer in [layer for layer in self.viewer.layers if was_followed(layer, self.stack)]:
             self.viewer.layers.remove(layer)  # the session has what they show
         self.annotation.open(self.annotation.clip, session.history)
         self.layers.begin(self.stack, self.annotation.clip)
@@ -219,7 +212,12 @@ class CompletionModel(QObject):
 
     @property
     def is_busy(self) -> bool:
-        return self.run is not None or self._export is not None
+        return self.jobs.is_busy or self.exports.is_busy
+
+    @property
+    def run(self) -> Job | None:
+        """The run or update that is going on."""
+        return self.jobs.job
 
     def hear_now(self) -> None:
         """Take all strokes into the annotation that still wait for that."""
@@ -237,10 +235,10 @@ class CompletionModel(QObject):
             return
         self.layers.leave_given()
         assert self.annotation.clip is not None
-        run = CompletionRun(
-            self.annotation.clip, self.annotation.state, self.layers, self.query, request
+        state = self.annotation.state
+        self.jobs.start(
+            CompletionRun(self.annotation.clip, state, self.layers, self.query, request)
         )
-        self._start(run)
 
     def _check_layers(self) -> None:
         if self.stack is None:
@@ -259,12 +257,10 @@ class CompletionModel(QObject):
     def start_update(self, request: RunRequest) -> None:
         """Track and complete again around fresh corrections, in a worker thread."""
         self.hear_now()
-        if self.is_busy or self.update_hindrance or self.annotation.clip is None:
-            return
-        settings = request.settings
-        self._start(
-            UpdateRun(self.annotation.clip, self.annotation.state, request.engine, settings)
-        )
+        clip = self.annotation.clip
+        if clip is not None and not self.update_hindrance:
+            state = self.annotation.state
+            self.jobs.start(UpdateRun(clip, state, request.engine, request.settings))
 
     @property
     def update_hindrance(self) -> str:
@@ -276,98 +272,13 @@ class CompletionModel(QObject):
             return "Correct a frame of visible or amodal first, or lock one that is right"
         return ""
 
-    def _start(self, run: Job) -> None:
-        self.run = run
-        self._stop_reason = ""
-        self.layers.show_all()
-        self.annotation.begin_job(run.label, run.found)
-        self.destroyed.connect(run.job.cancel)  # the panel or the window is closed
-        run.job.start()
-        self._timer.start()
-        self._say("")
-
     def cancel(self, reason: str = "") -> None:
         """Stop the job; the masks that have come stay."""
-        if self.run is not None:
-            self._stop_reason = self._stop_reason or reason
-            self.run.job.cancel()
-            self.changed.emit()
+        self.jobs.cancel(reason)
 
     @property
     def is_cancelling(self) -> bool:
-        return self.run is not None and self.run.job.is_cancelled()
-
-    def _tick(self) -> None:
-        if self.run is not None:
-            self._tick_run(self.run)
-        elif self._export is not None and not self._export.job.is_alive:
-            self._end_export(self._export)
-        if not self.is_busy:
-            self._timer.stop()
-
-    def _tick_run(self, run: Job) -> None:
-        if self._is_ended:  # the layers are behind a little
-            if self.layers.is_up_to_date:
-                self._tell_end(run)
-            return
-        over = not run.job.is_alive  # asked first: what it left behind is then complete
-        while run.job.notes:
-            show_warning(run.job.notes.popleft())
-        if run.job.masks and self.annotation.is_open:
-            while run.job.masks:
-                ready = run.job.masks.popleft()
-                run.found.add(ready.kind, ready.object_id, ready.frame, ready.mask)
-            self.annotation.job_found()
-        if run.job.progress is not None:
-            self.progressed.emit(run.job.progress)
-        if over:
-            self._end_run(run)
-
-    def _end_run(self, run: Job) -> None:
-        self._is_ended = True
-        self.layers.hear(run.heard)
-        self.annotation.end_job(run.outcome if run.job.error is None else None)
-
-    def _tell_end(self, run: Job) -> None:
-        self.run, self._is_ended = None, False
-        error = run.job.error
-        if error is None:
-            self._note(run)
-            self._say(run.summary)
-        elif isinstance(error, Cancelled):
-            self._say_cancelled(run)
-        else:
-            self._say(f"The run stopped: {error}")
-            _notify(error)
-        self.masks_changed.emit()
-
-    def _note(self, run: Job) -> None:
-        """Note the finished job in the layers, for File > Save."""
-        if isinstance(run, CompletionRun):
-            self.completion = run.job.result
-        annotations = self.annotation.state.annotations() if self.annotation.is_open else {}
-        for found in self.layers.layers:
-            if found.is_given or found.object_id not in annotations:
-                continue
-            annotation = annotations[found.object_id]
-            found.note_origin(
-                LayerOrigin(
-                    found.role, run.clip, found.object_id, annotation, self.completion,
-                    is_followed=True,
-                )
-            )  # fmt: skip
-
-    def _say_cancelled(self, run: Job) -> None:
-        count = len(run.found.frames)
-        stays = (
-            f"the masks of {count} frames found until then stay"
-            if count
-            else "nothing was found yet"
-        )
-        if self._stop_reason:
-            show_warning(f"The run was stopped: {self._stop_reason}")
-        more = " Run again to complete them." if not self._stop_reason else ""
-        self._say(f"Cancelled: {stays}.{more}")
+        return self.jobs.is_cancelling
 
     # -- export -----------------------------------------------------------------------------------
 
@@ -381,22 +292,14 @@ class CompletionModel(QObject):
         if self.is_busy or not self.annotation.is_open:
             return
         self.hear_now()
-        self._export = ExportJob(self.annotation, self.layers, self.query, self.completion)
-        self._export.start(out, self.viewer.layers, overwrite=overwrite)
-        self._timer.start()
-        self._say("Exporting …")
+        job = ExportJob(self.annotation, self.layers, self.query, self.completion)
+        job.begin(out, self.viewer.layers, overwrite=overwrite)
+        self.exports.follow(job)
 
-    def _end_export(self, export: ExportJob) -> None:
-        self._export = None
-        self.layers.hear(export.heard)
-        if export.job.result is not None:
-            self._say(export.job.result.summary)
-            if export.job.result.left_out:
-                show_warning(export.job.result.warning)
-        else:
-            assert export.job.error is not None
-            self._say("Nothing was exported")
-            _notify(export.job.error)
+    @property
+    def completion(self) -> Completion | None:
+        """The last run that came to its end since the clip was opened."""
+        return self.jobs.completion
 
     # -- what happens in the viewer ---------------------------------------------------------------
 
@@ -425,19 +328,3 @@ class CompletionModel(QObject):
     def _say(self, status: str) -> None:
         self.status = status
         self.changed.emit()
-
-
-def _was_followed(layer: Layer, stack: Image) -> bool:
-    """Whether a layer showed the annotation of a stack in a panel that is closed now."""
-    origin, own = origin_of(layer.metadata), origin_of(stack.metadata)
-    if origin is None or not origin.is_followed:
-        return False
-    return origin.clip.name == stack.name if own is None else origin.clip is own.clip
-
-
-def _notify(error: BaseException) -> None:
-    """Show an error: ours in its own words, another with its traceback behind a button."""
-    if isinstance(error, InputError):
-        show_error(str(error))
-    else:
-        notification_manager.receive_error(type(error), error, error.__traceback__)

@@ -13,8 +13,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_amodal.annotation.object_annotation import ObjectAnnotation, with_locks
-from napari_amodal.widgets.annotation_model import frames_told
 from napari_amodal.widgets.completion_model import CompletionModel
+from napari_amodal.widgets.painting import frames_told
 from napari_amodal.widgets.query_layer import frame_list
 
 

@@ -60,7 +60,7 @@ class ExportJob:
         self._query = query
         self._completion = completion
 
-    def start(self, out: Path, viewer_layers: Iterable[Layer], *, overwrite: bool) -> None:
+    def begin(self, out: Path, viewer_layers: Iterable[Layer], *, overwrite: bool) -> None:
         """Write the clip folders into `out`."""
         names = exported_layers(self._layers)
         others = look_alikes(viewer_layers, self._layers, self._query)

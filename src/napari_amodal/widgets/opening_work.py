@@ -51,3 +51,11 @@ def begin_history(clip: Clip, given: Given) -> History:
         )
         state = with_object(state, origin.object_id, annotated)
     return History.begin(state, "Open")
+
+
+def was_followed(layer: Layer, stack: Image) -> bool:
+    """Whether a layer showed the annotation of a stack in a panel that is closed now."""
+    origin, own = origin_of(layer.metadata), origin_of(stack.metadata)
+    if origin is None or not origin.is_followed:
+        return False
+    return origin.clip.name == stack.name if own is None else origin.clip is own.clip

@@ -75,6 +75,7 @@ class SessionKeeper(QObject):
         self._reference: ClipReference | None = None
         self._autosave: Autosave | None = None
         self._saved: History | None = None
+        self._told_last = ""
         self._opening: Opened | None = None
         self._search: BackgroundJob[tuple[ClipReference | None, FoundSession | None]] | None = None
         self._loading: BackgroundJob[Opened] | None = None
@@ -214,7 +215,8 @@ class SessionKeeper(QObject):
         history = self._annotation.kept_history
         if history is not None and self._is_news(history):
             self._save(history, closed=False)
-        if self._autosave is not None:
+        if self.told != self._told_last:
+            self._told_last = self.told
             self.changed.emit()
 
     def _is_news(self, history: History) -> bool:
