@@ -34,6 +34,9 @@ _USUAL_SHARE, _OFF_USUAL = 0.05, 0.08
 _NEARNESS = 1.0
 #: Margins around a box and around a mask that is corrected, as shares of their longer side.
 _BOX_MARGIN, _MASK_MARGIN = 0.35, 0.4
+#: A mask that fills less of its box is no answer: what lies in the box is then taken for more
+#: likely, in log-odds, step by step.
+_LEAST_FILLED, _LIFTS = 0.1, (0.0, 1.0, 2.0, 3.5)
 #: How much the mask so far counts, how much a click that contradicts it, in log-odds, and how far
 #: that reaches (1: across the window, or over an edge of 30 Lab units).
 _KEEP, _PULL, _REACH = 0.8, 8.0, 0.5
@@ -104,10 +107,13 @@ def _boxed(frame: Frame, asked: Box) -> Mask:
     off = np.sqrt(np.sum(off**2, axis=1))  # 1 on the ellipse in the box
     guess = np.where(inside, np.clip(1.15 - 0.6 * off, 0.1, 0.9), 0.0)
     prior = np.clip(_NEARNESS * (0.75 - off), -1.2, 1.2)
-    none = np.zeros(0, np.intp)
-    return _Found(
-        pieces, RegionCut.of(pieces).solve(guess, prior, none, np.flatnonzero(~inside))
-    ).mask(frame)
+    cut, none, beyond = RegionCut.of(pieces), np.zeros(0, np.intp), np.flatnonzero(~inside)
+    chosen = np.zeros(len(pieces), np.bool_)
+    for lift in _LIFTS:  # the colours may say that nothing is there; the box says that there is
+        chosen = cut.solve(guess, prior + lift * inside, none, beyond)
+        if pieces.areas[chosen].sum() >= _LEAST_FILLED * pieces.areas[inside].sum():
+            break
+    return _Found(pieces, chosen).mask(frame)
 
 
 def _in_box(pieces: Superpixels, box: Box) -> Chosen:

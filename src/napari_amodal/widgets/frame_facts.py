@@ -17,7 +17,7 @@ from napari_amodal.widgets.annotation_model import AnnotationModel
 from napari_amodal.widgets.frame_levels import FrameLevels
 
 #: Pause between turns (ms), and how long a turn may take (s).
-PAUSE_MS, BUDGET = 20, 0.005
+PAUSE_MS, BUDGET = 60, 0.006
 #: In place of a level where none is known.
 UNKNOWN = -1
 

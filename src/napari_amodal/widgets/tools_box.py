@@ -130,22 +130,23 @@ class ToolsBox(QWidget):
         self.turn = _number(-180, 180, 0, " °")
         self.apply = _button("Move", "Move, scale and turn this frame's amodal mask")
         self.apply.clicked.connect(self._on_transform)
-        row = QHBoxLayout()
-        for label, field in (("x", self.move_x), ("y", self.move_y), ("", self.scale)):
-            if label:
-                row.addWidget(QLabel(label))
-            row.addWidget(field)
-        row.addWidget(self.turn)
-        row.addWidget(self.apply)
+        moving, shaping = QHBoxLayout(), QHBoxLayout()
+        for label, field in (("Right", self.move_x), ("Down", self.move_y)):
+            moving.addWidget(QLabel(label))
+            moving.addWidget(field, 1)
+        for field in (self.scale, self.turn):
+            shaping.addWidget(field, 1)
+        shaping.addWidget(self.apply)
         for field, tip in (
-            (self.move_x, "To the right"),
-            (self.move_y, "Down"),
+            (self.move_x, "To the right, in pixels"),
+            (self.move_y, "Down, in pixels"),
             (self.scale, "Scale about the mask's centre"),
             (self.turn, "Turn about the mask's centre, anticlockwise"),
         ):
             field.setToolTip(tip)
             field.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self._shape_grid.addLayout(row, 2, 0, 1, 3)
+        self._shape_grid.addLayout(moving, 2, 0, 1, 3)
+        self._shape_grid.addLayout(shaping, 3, 0, 1, 3)
 
     # -- what the annotator does ------------------------------------------------------------------
 
