@@ -26,7 +26,7 @@ from napari_amodal.annotation.shape_tools import (
 )
 from napari_amodal.errors import Cancelled, InputError
 from napari_amodal.masks import Mask
-from napari_amodal.widgets.annotation_model import frames_told
+from napari_amodal.widgets.painting import frames_told
 from napari_amodal.widgets.background_job import BackgroundJob
 from napari_amodal.widgets.completion_model import CompletionModel
 

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import QMenu, QSizePolicy, QToolTip, QWidget
 
 from napari_amodal.annotation.object_annotation import with_level
 from napari_amodal.levels import OcclusionLevel
-from napari_amodal.widgets.annotation_model import frames_told
+from napari_amodal.widgets.painting import frames_told
 from napari_amodal.widgets.completion_model import CompletionModel
 from napari_amodal.widgets.frame_facts import GRAVITY, UNKNOWN, Facts, FrameFacts, Mark
 from napari_amodal.widgets.occlusion_view import LEVEL_COLORS
