@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from napari_amodal.boxes import Box
-from napari_amodal.clip import clip_from_array, clip_over
+from napari_amodal.clip import clip_from_array, clip_over, part_of
 from napari_amodal.errors import InputError
 from napari_amodal.formats.images import open_image_folder
 from napari_amodal.progress import Watch
@@ -109,6 +109,14 @@ def test_the_depth_folder_beside_the_frames(folder: Path) -> None:
     maps = list(source.maps(clip, Watch()))
     assert [one[0, 0] for one in maps] == [0, 10, 20]
     assert {(one.shape, one.dtype) for one in maps} == {((20, 30), np.dtype(np.uint8))}
+
+
+def test_the_depth_of_some_frames_is_theirs(folder: Path) -> None:
+    clip = clip_over("c", open_image_folder(folder / "frames"), folder)
+    part = part_of(part_of(clip, [2, 1, 0]), [0, 2])
+    source = DepthFolder.of(part)
+    assert source is not None
+    assert [one[0, 0] for one in source.maps(part, Watch())] == [20, 0]
 
 
 def test_no_depth_folder() -> None:

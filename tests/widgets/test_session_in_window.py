@@ -49,7 +49,7 @@ def worked_on(open_widget: Open, frames: np.ndarray, qtbot: Any) -> CompletionWi
     widget.new_query.click()
     assert widget.model.query is not None
     paint_square(widget.model.query, 2)
-    choose_engine(widget, "still")
+    choose_engine(widget, "still", pause=0.01)
     run_to_its_end(qtbot, widget)
     paint_square(widget.model.viewer.layers["amodal"], 5, corner=(30, 40))
     qtbot.waitUntil(lambda: widget.model.annotation.objects[1].locked == {5})
@@ -75,6 +75,8 @@ def test_work_is_saved_by_itself_and_goes_on_later(
     qtbot.waitUntil(lambda: widget.model.layers.is_up_to_date)
     assert (mask(layers["amodal"], 5) == corrected).all()
     assert mask(layers["query"], 2).any() and widget.model.query is layers["query"]
+    assert widget.engines.choice.name == "still"
+    assert widget.engines.settings == {"still": {"pause": 0.01}}
     annotation = widget.model.annotation
     assert annotation.objects[1].locked == {5}
     assert annotation.undo_label == "Paint amodal, frame 5"
@@ -143,6 +145,7 @@ def test_a_killed_napari_loses_a_few_seconds_at_most(
     safe = {frame for frame, at in painted if at < killed - MAY_BE_LOST}
     assert len(safe) > 8
     assert safe <= annotation.objects[1].locked <= {frame for frame, _ in painted}
+    assert [layer.name for layer in widget.model.viewer.layers] == ["given", "amodal", "visible"]
     layer = widget.model.viewer.layers["amodal"]
     assert all(mask(layer, frame)[6, 6] for frame in safe)
     assert not mask(layer, 50)[6, 6]

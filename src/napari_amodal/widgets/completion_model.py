@@ -130,6 +130,9 @@ class CompletionModel(QObject):
             self.viewer.layers.remove(layer)  # the session has what they show
         self.annotation.open(self.annotation.clip, session.history)
         self.layers.begin(self.stack, self.annotation.clip)
+        for layer, origin in given_layers(self.stack, self.viewer.layers):
+            if origin.object_id in self.annotation.objects:
+                self.layers.adopt(layer, origin)
         self.layers.show_all()
         if any(found.query_frames for found in self.annotation.objects.values()):
             self.query = None

@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_amodal.annotation.session import Session
 from napari_amodal.progress import Progress
 from napari_amodal.widgets.completion_model import CompletionModel
 from napari_amodal.widgets.completion_run import RunRequest
@@ -179,6 +180,7 @@ class CompletionWidget(QWidget):
         self._watch.changed.connect(self._update)
         self.objects.run_wanted.connect(self._on_run)
         self.corrections.update_wanted.connect(self._on_update)
+        self.model.session.loaded.connect(self._on_session)
         self.offer.clip_wanted.connect(self._on_clip_wanted)
         self.model.annotation.current_changed.connect(self._on_current)
         self.model.changed.connect(self._update)
@@ -224,6 +226,9 @@ class CompletionWidget(QWidget):
         viewer = self.model.viewer
         if isinstance(viewer, Viewer):
             viewer.open(str(folder), plugin="napari-amodal")
+
+    def _on_session(self, session: Session) -> None:
+        self.engines.restore(session.state.engine, session.state.settings)
 
     def _on_current(self) -> None:
         """Let the brush paint the current object's query."""

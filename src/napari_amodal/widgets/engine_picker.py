@@ -70,6 +70,13 @@ class EnginePicker(QObject):
         """Choose an engine by name."""
         self.list.setCurrentIndex([choice.name for choice in self._choices].index(name))
 
+    def restore(self, name: str, settings: Overrides) -> None:
+        """Choose an engine with settings as a session has them; nothing if it is not installed."""
+        if name in [choice.name for choice in self._choices]:
+            self.choose(name)
+            if self.form is not None:
+                self.form.restore(settings)
+
     def follow(self, clip: Clip | None) -> None:
         """Take another clip: what an engine lacks may depend on it."""
         if clip is not self._clip:

@@ -79,8 +79,12 @@ class MaskLayers(QObject):
         del self._layers[key]
 
     def adopt(self, layer: Labels, origin: LayerOrigin) -> None:
-        """Take a layer that a folder gave; the annotation holds its masks already."""
-        self._follow(MaskLayer.given(layer, origin))
+        """Take a layer that a folder gave; frames that the annotation has otherwise are written."""
+        found = MaskLayer.given(layer, origin)
+        self._follow(found)
+        annotated = self._annotation.objects[found.object_id]
+        masks = _stack(annotated, found.role).packed
+        self._mark(found, [f for f, mask in enumerate(masks) if not found.shows(f, mask)])
 
     def leave_given(self) -> None:
         """Leave layers that a folder gave as they are; others are made for what comes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_amodal.annotation.session_search import FoundSession
@@ -39,6 +39,7 @@ class SessionOffer(QWidget):
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(self.text)
         layout.addLayout(buttons)
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setStyleSheet("SessionOffer { border: 1px solid #4c8dff; border-radius: 3px; }")
         self.go_on.clicked.connect(self._on_go_on)
         self.not_now.clicked.connect(keeper.decline)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import Field, fields
 from typing import Any, get_type_hints
 
@@ -48,6 +49,12 @@ class SettingsForm(QWidget):
             if widget.value != default:
                 found.setdefault(stage, {})[setting] = widget.value
         return found
+
+    def restore(self, overrides: Mapping[str, Mapping[str, Any]]) -> None:
+        """Set the fields to what `overrides` gave; what no field shows or takes is left out."""
+        for (stage, setting), (default, widget) in self._values.items():
+            with suppress(ValueError, TypeError):  # another version's settings
+                widget.value = overrides.get(stage, {}).get(setting, default)
 
     @property
     def changed_count(self) -> int:
