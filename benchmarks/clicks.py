@@ -7,7 +7,7 @@ the constants were chosen on these), and the first and the middle frame of every
 ../shared/clips (the constants were not chosen on these), its visible mask the truth. The first
 click is in the middle of the object, further ones in the middle of the largest error; the box is
 the mask's. Compared with plain GrabCut on the whole frame: the box as its rectangle, or a disc
-around each click. Reported: IoU, and seconds at 1280x720 for a first click, a further one, and a box.
+around each click. Reported: IoU, and seconds at 1280x720 for a first click, a further one, a box.
 """
 
 from __future__ import annotations

@@ -3,13 +3,15 @@
 xvfb-run -a -s "-screen 0 1600x1000x24" python docs/screenshots.py [CLIP_FOLDER [FRAME]]
 
 With the folder of a TABE-51 clip that has a query mask, ``air_hockey_1`` say, its result is
-pictured, too, in ``air_hockey.png``.
+pictured, too, in ``air_hockey.png``. ``--only`` makes some; the report needs Chromium.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -32,8 +34,15 @@ from napari_amodal.annotation.review import (
     write_review,
 )
 from napari_amodal.boxes import box_of
+from napari_amodal.clip import clip_from_array
+from napari_amodal.formats.tabe51 import write_tabe51
+from napari_amodal.levels import occlusion_of
+from napari_amodal.masks import MaskStack
 from napari_amodal.sample import sample_clip
+from napari_amodal.sample.photographs import Cutout, astronaut, cup, photograph
 from napari_amodal.widgets.completion_widget import CompletionWidget
+from napari_amodal.widgets.composing.compose_widget import ComposeWidget
+from napari_amodal.widgets.composing.composition_view import View
 from napari_amodal.widgets.frame_levels import known_occlusion
 
 IMAGES = Path(__file__).parent / "images"
@@ -206,15 +215,92 @@ def picture_review() -> None:
     viewer.close()
 
 
+def photographed(folder: Path, name: str, cutout: Cutout, poses: np.ndarray, ground: str) -> Path:
+    """A clip folder of a cut-out that moves over a photograph: ``x, y`` of its anchor a frame."""
+    background = cv2.resize(photograph(ground), (640, 360), interpolation=cv2.INTER_AREA)
+    frames, masks = [], []
+    for x, y in poses:
+        matrix = np.array([[1, 0, x - cutout.anchor[0]], [0, 1, y - cutout.anchor[1]]], float)
+        laid = cv2.warpAffine(cutout.pixels, matrix, (640, 360), flags=cv2.INTER_LINEAR)
+        alpha = laid[..., 3:] / 255
+        frames.append(np.rint(background * (1 - alpha) + laid[..., :3]).clip(0, 255))
+        masks.append(alpha[..., 0] > 0.5)
+    stack = MaskStack(masks, 360, 640)
+    clip = clip_from_array(np.asarray(frames, np.uint8), name)
+    write_tabe51(folder / name, clip, stack, stack, occlusion_of(stack, stack))
+    return folder / name
+
+
+def picture_composing(folder: Path) -> None:
+    """The panel *Compose a clip*: alignment, and the composed clip."""
+    path = np.linspace(0, 1, 24)[:, None]
+    still = (1 - path) * (300, 200) + path * (330, 205)
+    sitting = np.tile((320.0, 360.0), (24, 1))
+    sources = [
+        photographed(folder, "cup", cup(0.55), still, "brick.png"),
+        photographed(folder, "astronaut", astronaut(0.6), sitting, "grass.png"),
+    ]
+    viewer = napari.Viewer(title="napari")
+    viewer.window.resize(*SIZE)
+    _, panel = viewer.window.add_plugin_dock_widget("napari-amodal", "Compose a clip")
+    assert isinstance(panel, ComposeWidget)
+    model = panel.model
+    for source in sources:
+        model.add(source)
+        while model.is_busy:
+            pump(0.1)
+    panel.name.setText("cup_behind_astronaut")
+    panel.name.editingFinished.emit()
+    panel.view_buttons[View.OVERLAP].click()
+    for frame, right in ((0, -420), (23, 420)):
+        model.shown.go_to(frame)
+        panel.numbers.add.click()
+        panel.numbers.right_spin.setValue(right)
+    model.shown.go_to(9)
+    shoot(viewer, "compose-overlap")
+    panel.view_buttons[View.PREVIEW].click()
+    while model.is_busy:
+        pump(0.1)
+    model.shown.go_to(9)
+    shoot(viewer, "compose-preview")
+    viewer.close()
+
+
+def picture_report(folder: Path) -> None:
+    """The report of the sample clip, tracked and with its true visible masks, side by side."""
+    napari_amodal = Path(sys.executable).with_name("napari-amodal")
+    truth, report = folder / "truth", folder / "report.html"
+    sample = sample_clip()
+    write_tabe51(truth / "coffee", sample.clip, sample.visible, sample.amodal, sample.occlusion)
+    for name, visible in (("tracked", "track"), ("given", "given")):
+        call = [napari_amodal, "batch", truth, "--visible", visible, "--out", folder / name]
+        subprocess.run(call, check=True)
+    call = [napari_amodal, "evaluate", "tracked", "truth", "--against", "given"]
+    subprocess.run([*call, "--report", report], check=True, cwd=folder)
+    subprocess.run(
+        ["chromium", "--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1100,1500",
+         f"--screenshot={IMAGES / 'report.png'}", report.as_uri()],
+        check=True,
+    )  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Make the pictures in docs/images.")
     parser.add_argument("clip", type=Path, nargs="?", help="a clip folder with a query mask")
+    parser.add_argument("--only", choices=("plugin", "tutorial", "compose", "report"))
     parser.add_argument("frame", type=int, nargs="?", help="the frame of it to show")
     chosen = parser.parse_args()
     IMAGES.mkdir(exist_ok=True)
-    picture_sample()
-    picture_tutorial()
-    picture_review()
+    if chosen.only in (None, "plugin"):
+        picture_sample()
+    if chosen.only in (None, "tutorial"):
+        picture_tutorial()
+        picture_review()
+    with tempfile.TemporaryDirectory() as folder:
+        if chosen.only in (None, "compose"):
+            picture_composing(Path(folder))
+        if chosen.only in (None, "report"):
+            picture_report(Path(folder))
     if chosen.clip is not None:
         picture_clip(chosen.clip, chosen.frame)
 

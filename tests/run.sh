@@ -18,4 +18,5 @@ DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-insta
 
 python3 -m venv .tox/start
 .tox/start/bin/pip install --quiet --disable-pip-version-check "tox>=4.20"
-exec .tox/start/bin/tox run "$@"
+# Two environments at a time, the long ones first; what one prints comes when it is over.
+exec .tox/start/bin/tox run-parallel --parallel 2 --parallel-no-spinner "$@"

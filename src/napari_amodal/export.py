@@ -56,6 +56,8 @@ class Annotation:
         Frames in which the object is leaving the frame or gone from it.
     levels : mapping of int to OcclusionLevel
         Frames whose level was set by hand.
+    hypotheses : tuple of MaskStack
+        All that the run gave, where they are to be written and nothing was corrected since.
     """
 
     visible: MaskStack
@@ -65,6 +67,7 @@ class Annotation:
     confidence: NDArray[np.float32]
     leaving: frozenset[int]
     levels: Mapping[int, OcclusionLevel] = field(default_factory=lambda: MappingProxyType({}))
+    hypotheses: tuple[MaskStack, ...] = ()
 
     @property
     def occlusion(self) -> tuple[FrameOcclusion, ...]:
@@ -72,14 +75,23 @@ class Annotation:
         return occlusion_of(self.visible, self.amodal, self.leaving, self.levels)
 
     def edited(self, visible: MaskStack, amodal: MaskStack) -> Annotation:
-        """The annotation with these masks instead; frames that differ count as edited."""
+        """The annotation with these masks instead; frames that differ count as edited.
+
+        What was corrected is one truth: the run's hypotheses are left out then.
+        """
+        same = _same(self.visible, visible) and _same(self.amodal, amodal)
         return replace(
             self,
             visible=visible,
             amodal=amodal,
             visible_origin=_mark_edited(self.visible, visible, self.visible_origin),
             amodal_origin=_mark_edited(self.amodal, amodal, self.amodal_origin),
+            hypotheses=self.hypotheses if same else (),
         )
+
+
+def _same(before: MaskStack, after: MaskStack) -> bool:
+    return all(before.same_frame(after, frame) for frame in range(len(before)))
 
 
 def _mark_edited(
@@ -91,8 +103,13 @@ def _mark_edited(
     )
 
 
-def annotation_of(completion: Completion, object_id: int) -> Annotation:
-    """One object of a run as it came out: the best hypothesis, nothing edited."""
+def annotation_of(
+    completion: Completion, object_id: int, *, every_hypothesis: bool = False
+) -> Annotation:
+    """One object of a run as it came out: the best hypothesis, nothing edited.
+
+    With `every_hypothesis` all of them are exported beside it, where there are several.
+    """
     found = completion.objects[object_id]
     frames = range(len(found.track.masks))
     tracked = Origin.TRACKED if completion.tracked else Origin.GIVEN
@@ -108,6 +125,11 @@ def annotation_of(completion: Completion, object_id: int) -> Annotation:
             frame
             for frame, occlusion in enumerate(found.occlusion.frames)
             if occlusion.level is OcclusionLevel.NONE
+        ),
+        hypotheses=(
+            tuple(one.amodal for one in found.hypotheses)
+            if every_hypothesis and len(found.hypotheses) > 1
+            else ()
         ),
     )
 
@@ -184,6 +206,7 @@ def export(
             annotation.amodal,
             annotation.occlusion,
             provenance(clip, object_id, annotation, completion),
+            hypotheses=annotation.hypotheses,
             overwrite=overwrite,
             on_frame=_counted(on_frame, index, len(folders)),
         )

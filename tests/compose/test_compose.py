@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 import tifffile
 from hypothesis import given, settings
@@ -14,10 +15,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
+import fuzz_compose
 from napari_amodal.batch.outcome import Status
 from napari_amodal.cli import app
 from napari_amodal.clip import clip_from_array
-from napari_amodal.compose.clip_job import ComposeJob, compose_clip, is_composed
+from napari_amodal.compose.compose_job import ComposeJob, compose_clip, is_composed
 from napari_amodal.compose.course import Course, Timing
 from napari_amodal.compose.cutout import cut_out, soft_alpha
 from napari_amodal.compose.description import read_description
@@ -278,6 +280,33 @@ def test_json_says_the_same(sources: Path) -> None:
     ]
 
 
+def test_a_clean_plate_is_a_picture_or_a_clip(sources: Path) -> None:
+    background = np.full((HEIGHT, WIDTH, 3), (0, 0, 255), np.uint8)
+    PIL.Image.fromarray(background).save(sources / "plate.png")
+    (sources / "plates").mkdir()
+    PIL.Image.fromarray(background).save(sources / "plates/0.png")
+    shown = []
+    for plate in ("plate.png", "plates"):
+        text = DESCRIPTION.replace('pause = "end"', f'pause = "end"\nplate = "{plate}"')
+        job = described(sources, text)["one"]
+        job = ComposeJob(job.described, sources / plate.split(".")[0] / "out")
+        outcome = compose_clip(job, lambda: False)
+        assert outcome.status is Status.DONE, outcome
+        shown.append(np.stack(list(read_tabe51(job.target).clip)))
+    assert (shown[0] == shown[1]).all()
+
+
+def test_changed_descriptions_are_composed_or_refused(tmp_path: Path) -> None:
+    """A small part of what ``benchmarks/fuzz_compose.py`` does for minutes."""
+    fuzz_compose.make_sources(tmp_path / "seed")
+    told = set()
+    for seed in range(40):
+        work = tmp_path / f"work-{seed}"
+        work.mkdir()
+        told.add(fuzz_compose.one_round(tmp_path / "seed", work, seed))
+    assert told == {"refused", "composed", "failed with a reason"}
+
+
 def test_what_is_composed_of_something_else_is_refused(sources: Path) -> None:
     job = described(sources)["one"]
     compose_clip(job, lambda: False)
@@ -300,6 +329,7 @@ def test_masks_may_be_tracked_from_one_frame(sources: Path) -> None:
     ("before", "after", "told"),
     [
         ("pause = 2", "pause = -2", "pause is -2"),
+        ("pause = 2", "pause = 2147483648", "up to 100000"),
         ("pause = 2", "paus = 2", "has the key 'paus'"),
         ("pause = 2", "last = 99", "frames 0 to 99 are not all there"),
         ("pause = 2", "fps = 3", "fps is for videos"),

@@ -169,6 +169,9 @@ def test_tao_amodal_has_the_published_keys(tmp_path: Path, clip: DatasetClip) ->
     assert {"image_id", "track_id", "video_id", "category_id", "bbox", "area"} <= entry.keys()
     assert data["tracks"][1] == {"id": 2, "category_id": 1, "video_id": 1, "object_number": 2}
     assert data["images"][2]["frame_index"] == 2
+    # TrackEval, TAO's own evaluation, looks these up.
+    assert data["videos"][0]["neg_category_ids"] == []
+    assert data["videos"][0]["not_exhaustive_category_ids"] == []
 
 
 def test_burst_is_read_as_its_page_says(tmp_path: Path, clip: DatasetClip) -> None:

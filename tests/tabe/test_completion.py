@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ from napari_amodal.progress import Progress, Watch  # noqa: E402
 from napari_amodal.readiness import weights_lacking  # noqa: E402
 from napari_amodal.registry import find_engine  # noqa: E402
 from napari_amodal.stages import Hypothesis, Occlusion, Query, VisibleTrack  # noqa: E402
-from napari_amodal.tabe import fitted_model  # noqa: E402
+from napari_amodal.tabe import fitted_model, generation  # noqa: E402
 from napari_amodal.tabe.diffusion_completer import (  # noqa: E402
     DiffusionCompleter,
     DiffusionSettings,
@@ -211,3 +213,37 @@ def test_a_device_that_is_not_here_is_told_before_the_run_begins(
             on_progress=heard.append,
         )
     assert not heard
+
+
+def test_reading_beside_the_sampling_finds_the_same(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a CUDA device, without its streams."""
+    expected = complete(clip, hypotheses=3)
+    monkeypatch.setattr(fitted_model.Means, "beside", True)
+    monkeypatch.setattr(generation, "cancelled_soon", lambda *_: nullcontext())
+    heard: list[Progress] = []
+    watch = Watch(heard.append)
+    watch.enter("Generating", 0, 1)
+    found = complete(clip, watch=watch, hypotheses=3)
+    assert [h.amodal for h in found] == [h.amodal for h in expected]
+    done = [progress.done for progress in heard]
+    assert done == sorted(done) and done[-1] == heard[-1].total
+    assert {p.mask.frame for p in heard if p.mask is not None} == set(HIDDEN)
+
+
+def test_a_hypothesis_that_is_read_when_memory_ends_is_kept(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = generation.sample, []
+
+    def failing(*args: Any) -> Any:
+        calls.append(1)
+        if len(calls) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return real(*args)
+
+    monkeypatch.setattr(fitted_model.Means, "beside", True)
+    monkeypatch.setattr(generation, "cancelled_soon", lambda *_: nullcontext())
+    monkeypatch.setattr(generation, "sample", failing)
+    assert len(complete(clip, hypotheses=4)) == 2

@@ -19,7 +19,7 @@ from napari_amodal.levels import FrameOcclusion, OcclusionLevel, level_of  # noq
 from napari_amodal.masks import Mask, MaskStack, iou  # noqa: E402
 from napari_amodal.progress import Watch  # noqa: E402
 from napari_amodal.stages import Hypothesis, Occlusion, Query, VisibleTrack  # noqa: E402
-from napari_amodal.tabe import completion  # noqa: E402
+from napari_amodal.tabe import generation  # noqa: E402
 from napari_amodal.tabe.canvas import CanvasFrames  # noqa: E402
 from napari_amodal.tabe.diffusion_completer import (  # noqa: E402
     DiffusionCompleter,
@@ -94,9 +94,9 @@ readers: list[Reader] = []
 def perfect(monkeypatch: pytest.MonkeyPatch) -> list[Reader]:
     """The engine with a perfect model and reader in place of the random networks' results."""
     readers.clear()
-    monkeypatch.setattr(completion, "Sam2Network", Reader)
-    monkeypatch.setattr(completion, "composed", painted)
-    monkeypatch.setattr(completion, "sample", nothing)
+    monkeypatch.setattr(generation, "Sam2Network", Reader)
+    monkeypatch.setattr(generation, "composed", painted)
+    monkeypatch.setattr(generation, "sample", nothing)
     return readers
 
 

@@ -15,7 +15,7 @@ from test_completion import clip, complete, places, weights  # noqa: E402, F401
 from napari_amodal.clip import Clip  # noqa: E402
 from napari_amodal.errors import InputError  # noqa: E402
 from napari_amodal.progress import Progress, Watch  # noqa: E402
-from napari_amodal.tabe import completion, fitted_model  # noqa: E402
+from napari_amodal.tabe import fitted_model, generation  # noqa: E402
 from napari_amodal.tabe.fit_cache import fits_folder  # noqa: E402
 
 
@@ -27,7 +27,7 @@ def failing(
     monkeypatch: pytest.MonkeyPatch, name: str, fails: Callable[[int, dict[str, Any]], bool]
 ) -> list[dict[str, Any]]:
     """Let a function of the completer run out of memory when `fails` says so; gives its calls."""
-    module = fitted_model if name == "Fitting" else completion
+    module = fitted_model if name == "Fitting" else generation
     real = getattr(module, name)
     calls: list[dict[str, Any]] = []
 
@@ -113,7 +113,7 @@ def test_other_errors_are_not_taken_for_it(
     def broken(*_: Any, **__: Any) -> Any:
         raise RuntimeError("shape mismatch")
 
-    monkeypatch.setattr(completion, "sample", broken)
+    monkeypatch.setattr(generation, "sample", broken)
     with pytest.raises(RuntimeError, match="shape mismatch"):
         complete(clip)
 

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 from napari import Viewer
+from napari.plugins._npe2 import file_extensions_string_for_layers
 
 from napari_amodal.clip import clip_from_array
 from napari_amodal.errors import InputError
@@ -297,3 +298,54 @@ def test_a_coco_file_is_saved_and_opened_again(
     with pytest.raises(InputError):
         viewer.open(path, plugin=PLUGIN)
     assert "00003.jpg is missing" in said()[-1]
+
+
+def filters(viewer: Viewer) -> dict[str, Any]:
+    """The writers that File > Save offers for the layers, by what its list says."""
+    told, writers = file_extensions_string_for_layers(list(viewer.layers))
+    assert told is not None
+    return dict(zip((one.split(" (*")[0] for one in told.split(";;")), writers, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("title", "opened"),
+    [
+        ("COCOA dataset", ["amodal [1]", "visible [1]"]),
+        ("BURST dataset, amodal masks", ["visible [1]"]),
+        ("DAVIS dataset, amodal masks", ["visible [1]"]),
+        ("TIFF label stacks (ImageJ)", []),
+        ("YOLO dataset, amodal masks", []),
+    ],
+)
+def test_file_save_offers_the_formats_of_datasets(
+    viewer: Viewer, folder: Path, tmp_path: Path, said: Said, title: str, opened: list[str]
+) -> None:
+    _, amodal, _ = viewer.open(folder, plugin=PLUGIN)
+    truth = [mask(amodal, frame) for frame in range(8)]
+    out = tmp_path / "saved"
+    offered = filters(viewer)
+    assert viewer.layers.save(str(out), _writer=offered[f"napari-amodal {title}"]) == [str(out)]
+    assert out.is_dir() and not list(tmp_path.glob(".saved*"))
+    assert any("cannot hold" in message for message in said())
+    if opened:
+        viewer.layers.clear()
+        _, *labels = viewer.open(out, plugin=PLUGIN)
+        assert [layer.name for layer in labels] == opened
+        assert all((mask(labels[0], frame) == truth[frame]).all() for frame in range(8))
+    with pytest.raises(SaveError, match="is there already"):
+        viewer.layers.save(str(out), _writer=offered[f"napari-amodal {title}"])
+
+
+def test_boxes_without_masks_are_shapes(viewer: Viewer, folder: Path, tmp_path: Path) -> None:
+    _, amodal, _ = viewer.open(folder, plugin=PLUGIN)
+    rows, columns = np.nonzero(mask(amodal, 3))
+    out = tmp_path / "saved"
+    viewer.layers.save(str(out), _writer=filters(viewer)["napari-amodal TAO-Amodal dataset"])
+    viewer.layers.clear()
+    image, whole, seen = viewer.open(out, plugin=PLUGIN)
+    assert image.data.shape == (8, 48, 64, 3)
+    assert [layer.name for layer in (whole, seen)] == ["amodal boxes", "visible boxes"]
+    (box,) = [corners for corners in whole.data if corners[0, 0] == 3]
+    assert box[0, 1:] == pytest.approx((rows.min() - 0.5, columns.min() - 0.5))
+    assert box[2, 1:] == pytest.approx((rows.max() + 0.5, columns.max() + 0.5))
+    assert list(whole.features["object"]) == [1] * len(whole.data)

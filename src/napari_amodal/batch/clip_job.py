@@ -19,6 +19,7 @@ from napari_amodal.errors import CallError, Cancelled, InputError
 from napari_amodal.export import annotation_of, export
 from napari_amodal.formats.annos import read_json_object
 from napari_amodal.formats.tabe51 import (
+    HYPOTHESES,
     PROVENANCE,
     Tabe51Clip,
     full_stack,
@@ -76,6 +77,8 @@ class ClipJob:
     out : pathlib.Path
         The folder of the batch; the clip goes to ``out/NAME``.
     method : Method
+    every_hypothesis : bool
+        Write all hypotheses, where the engine gives several.
     overwrite : bool
         Complete it again where it is done.
     """
@@ -83,6 +86,7 @@ class ClipJob:
     clip: Path
     out: Path
     method: Method
+    every_hypothesis: bool = False
     overwrite: bool = False
 
     @property
@@ -114,6 +118,11 @@ def is_done(job: ClipJob) -> bool:
     if _without_place(found) != _without_place(wanted):
         raise CallError(
             f"{job.target} was completed in another way ({_difference(found, wanted)}): choose "
+            "another --out, or replace it (--overwrite)"
+        )
+    if job.every_hypothesis and found["hypotheses"] > 1 and not (job.target / HYPOTHESES).is_dir():
+        raise CallError(
+            f"{job.target} was completed without its {found['hypotheses']} hypotheses: choose "
             "another --out, or replace it (--overwrite)"
         )
     return True
@@ -159,11 +168,11 @@ def _complete(job: ClipJob, is_cancelled: IsCancelled) -> int:
         is_cancelled=is_cancelled,
     )
     writing = Watch(None, is_cancelled)
-    annotations = {_OBJECT: annotation_of(completion, _OBJECT)}
+    found = annotation_of(completion, _OBJECT, every_hypothesis=job.every_hypothesis)
     export(
         job.out,
         folder.clip,
-        annotations,
+        {_OBJECT: found},
         completion,
         overwrite=job.overwrite,
         on_frame=writing.step,
@@ -188,13 +197,18 @@ def first_query(folder: Tabe51Clip) -> Query:
 
 
 def _record_in(folder: Path) -> dict[str, Any] | None:
-    """Engine and settings that a completed clip records; None where it records no run."""
+    """What a completed clip records of its run; None where it records none."""
     if not is_tabe51(folder) or not (folder / PROVENANCE).is_file():
         return None
     record = read_json_object(folder / PROVENANCE)
     if not isinstance(record.get("engine"), dict) or not isinstance(record.get("settings"), dict):
         return None
-    return {"engine": record["engine"], "settings": record["settings"]}
+    count = record.get("hypotheses")
+    return {
+        "engine": record["engine"],
+        "settings": record["settings"],
+        "hypotheses": count if isinstance(count, int) else 1,
+    }
 
 
 def _as_json(record: Mapping[str, Any]) -> dict[str, Any]:

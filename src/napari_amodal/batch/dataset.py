@@ -55,7 +55,14 @@ def find_clips(dataset: Path) -> tuple[Path, ...]:
     return tuple(sorted(found, key=natural_key))
 
 
-def plan_batch(dataset: Path, out: Path, method: Method, *, overwrite: bool = False) -> Plan:
+def plan_batch(
+    dataset: Path,
+    out: Path,
+    method: Method,
+    *,
+    every_hypothesis: bool = False,
+    overwrite: bool = False,
+) -> Plan:
     """Which clips of a set are to be done; nothing is written.
 
     Raises
@@ -68,7 +75,7 @@ def plan_batch(dataset: Path, out: Path, method: Method, *, overwrite: bool = Fa
     for clip in find_clips(dataset):
         if clip.parent == out:
             raise CallError(f"--out {out} is the set itself: its true masks would be replaced")
-        job = ClipJob(clip, out, method, overwrite)
+        job = ClipJob(clip, out, method, every_hypothesis, overwrite)
         if not overwrite and is_done(job):
             done.append(job.name)
         else:

@@ -70,6 +70,10 @@ def batch(
             metavar="ADDRESS", help="Run on the workers of this dask.distributed scheduler instead."
         ),
     ] = None,
+    hypotheses: Annotated[
+        bool,
+        typer.Option("--hypotheses", help="Write every hypothesis, too, where there are several."),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Do again what is done, replacing it.")
     ] = False,
@@ -83,7 +87,7 @@ def batch(
     if scheduler is not None and workers is not None:
         raise CallError("--workers is for this machine: a --scheduler has its own workers")
     method = _method(engine, visible, device, changes or [])
-    plan = plan_batch(dataset, out, method, overwrite=overwrite)
+    plan = plan_batch(dataset, out, method, every_hypothesis=hypotheses, overwrite=overwrite)
     outcomes = skipped(plan.done)
     show = (lambda _: None) if as_json else Lines(plan.names)
     for outcome in outcomes:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_amodal.batch.outcome import Outcome
-    from napari_amodal.compose.clip_job import ComposeJob
+    from napari_amodal.compose.compose_job import ComposeJob
     from napari_amodal.workers import IsCancelled
 
 
@@ -50,7 +50,7 @@ def compose(
     ] = False,
 ) -> None:
     """Lay occluders over objects: clips whose amodal masks are exact by construction."""
-    from napari_amodal.compose.clip_job import ComposeJob, is_composed
+    from napari_amodal.compose.compose_job import ComposeJob, is_composed
     from napari_amodal.compose.description import read_description
 
     if not description.is_file():
@@ -93,7 +93,7 @@ def _composed(
     jobs: list[ComposeJob], workers: int | None, is_cancelled: IsCancelled
 ) -> Iterator[Outcome]:
     from napari_amodal.batch.outcome import Outcome, Status
-    from napari_amodal.compose.clip_job import compose_clip
+    from napari_amodal.compose.compose_job import compose_clip
     from napari_amodal.workers import over_processes, usable_cores
 
     count = workers or min(usable_cores(), len(jobs))

@@ -92,6 +92,10 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="STAGE.SETTING=VALUE", help="Change a setting; repeatable."),
     ] = None,
+    hypotheses: Annotated[
+        bool,
+        typer.Option("--hypotheses", help="Write every hypothesis, too, where there are several."),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the output once the new one is complete.")
     ] = False,
@@ -138,7 +142,10 @@ def run(
             is_cancelled=is_cancelled,
         )
         seconds = time.monotonic() - started
-        annotations = {label: annotation_of(completion, label) for label in completion.objects}
+        annotations = {
+            label: annotation_of(completion, label, every_hypothesis=hypotheses)
+            for label in completion.objects
+        }
         writing = Watch(show, is_cancelled)
         writing.enter("Writing", 0.0, 1.0)
         folders = export(

@@ -27,6 +27,19 @@ class Course:
     def constant(cls, *values: float) -> Course:
         return cls((0.0,), (values,))
 
+    def with_key(self, frame: float, *values: float) -> Course:
+        """The course that also goes through these numbers at a frame."""
+        keys = dict(zip(self.frames, self.values, strict=True)) | {frame: values}
+        frames = tuple(sorted(keys))
+        return Course(frames, tuple(keys[at] for at in frames))
+
+    def without_key(self, frame: float) -> Course:
+        """The course without its key at a frame; the last key stays."""
+        left = [at for at in range(len(self.frames)) if self.frames[at] != frame]
+        if not left:
+            return self
+        return Course(tuple(self.frames[at] for at in left), tuple(self.values[at] for at in left))
+
     def at(self, frame: float) -> NDArray[np.float64]:
         """The numbers at a frame, float64."""
         columns = zip(*self.values, strict=True)

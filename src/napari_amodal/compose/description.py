@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from napari_amodal.clip import safe_name
-from napari_amodal.errors import InputError
+from napari_amodal.errors import CallError, InputError
 
 _LARGEST = 1 << 24
 _MOST_COPIES = 100_000
@@ -64,6 +64,40 @@ def read_description(path: Path) -> tuple[Described, ...]:
         if count > 1:
             raise InputError(f"{path.name} has two clips named {name!r}")
     return tuple(found)
+
+
+def write_description(path: Path, described: Described) -> None:
+    """Put a clip into a JSON description, instead of one of its name or after the others.
+
+    The file is written beside and renamed; other clips in it stay as they are.
+
+    Raises
+    ------
+    CallError
+        The file is no JSON: TOML has no writer here.
+    InputError
+        A file that is there is no description, or it cannot be written.
+    """
+    if path.suffix.lower() != ".json":
+        raise CallError(f"descriptions are saved as JSON: call it {path.with_suffix('.json').name}")
+    data = dict(_read(path)) if path.exists() else {}
+    check_keys(data, {"seed", "clip"}, path.name)
+    clips = data.get("clip", [])
+    if not isinstance(clips, list):
+        raise InputError(f"{path} holds no list of clips: choose another file")
+    clip = {"name": described.name, **described.what}
+    names = [one.get("name") if isinstance(one, dict) else None for one in clips]
+    if described.name in names:
+        clips[names.index(described.name)] = clip
+    else:
+        clips = [*clips, clip]
+    beside = path.with_name(f".{path.name}.partial")
+    try:
+        beside.write_text(json.dumps({**data, "clip": clips}, indent=1) + "\n", "utf-8")
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _read(path: Path) -> Mapping[str, Any]:

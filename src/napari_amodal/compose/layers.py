@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 
@@ -16,6 +16,7 @@ from napari_amodal.draft.leaving import frames_leaving
 from napari_amodal.errors import InputError
 from napari_amodal.levels import FrameOcclusion, occlusion_of
 from napari_amodal.masks import Mask, MaskStack
+from napari_amodal.progress import Watch
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ class Footage:
             raise InputError(
                 f"the plate of {clip.name} has {len(plate)} frames: give one, or {len(clip)}"
             )
+
+    @property
+    def length(self) -> int:
+        """Frames of the clip that is composed on it, the pause included."""
+        return len(self.taken) + (self.timing.pause or 0)
 
     def background(self, frame: int) -> Frame | None:
         if self.plate is None:
@@ -120,19 +126,30 @@ class Composition:
     occlusion: tuple[FrameOcclusion, ...]
 
 
-def compose(name: str, target: Footage, occluders: Sequence[Occluder]) -> Composition:
+def compose(
+    name: str, target: Footage, occluders: Sequence[Occluder], watch: Watch | None = None
+) -> Composition:
     """Lay occluders over an object with nothing before it.
 
     Raises
     ------
     InputError
         An occluder is to meet the object in a frame in which one of the two is not there.
+    Cancelled
+        The watch says so.
     """
-    scene = _Scene(target, tuple(_placed_at_meeting(target, one) for one in occluders))
+    watch = watch or Watch()
+    scene = _Scene(target, tuple(placed_at_meeting(target, one) for one in occluders))
     height, width = target.clip.height, target.clip.width
-    frames = range(scene.shape[0])
-    amodal = MaskStack((scene.amodal(frame) for frame in frames), height, width)
-    visible = MaskStack((scene.visible(frame) for frame in frames), height, width)
+    count = scene.shape[0]
+
+    def watched(mask: Callable[[int], Mask], done: int) -> Iterator[Mask]:
+        for frame in range(count):
+            watch.step(done + frame, 2 * count)
+            yield mask(frame)
+
+    amodal = MaskStack(watched(scene.amodal, 0), height, width)
+    visible = MaskStack(watched(scene.visible, count), height, width)
     occlusion = occlusion_of(visible, amodal, frames_leaving(amodal))
     clip = Clip(name, lazy_frames(scene), fps=target.timing.fps or target.clip.fps)
     return Composition(clip, visible, amodal, occlusion)
@@ -147,8 +164,8 @@ class _Scene:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        clip, timing = self.target.clip, self.target.timing
-        return len(self.target.taken) + (timing.pause or 0), clip.height, clip.width, 3
+        clip = self.target.clip
+        return self.target.length, clip.height, clip.width, 3
 
     def amodal(self, frame: int) -> Mask:
         """The object's mask, as it was given."""
@@ -219,14 +236,14 @@ def _cutout_at(occluder: Occluder, frame: int, size: tuple[int, int]) -> Cutout 
     return placed(cutout, place, size)
 
 
-def _placed_at_meeting(target: Footage, occluder: Occluder) -> Occluder:
+def placed_at_meeting(target: Footage, occluder: Occluder) -> Occluder:
     """An occluder whose position counts from the meeting, turned into one from the middle."""
     frame, footage = occluder.meet, occluder.footage
     if frame is None:
         return occluder
     at = footage.timing.shown(len(footage.taken), frame)
     where = f"{footage.clip.name} is to meet {target.clip.name} at frame {frame}"
-    if not 0 <= frame < len(target.taken) + (target.timing.pause or 0) or at is None:
+    if not 0 <= frame < target.length or at is None:
         raise InputError(f"{where}, where one of them is not there")
     its = box_of(footage.masks[footage.taken[at]])
     other = box_of(target.masks[target.taken[min(frame, len(target.taken) - 1)]])

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 
-from napari_amodal.clip import Clip
+from napari_amodal.clip import Clip, clip_over, safe_name
 from napari_amodal.compose.course import Timing
-from napari_amodal.engine import make_settings
+from napari_amodal.engine import track
 from napari_amodal.errors import CallError, InputError
-from napari_amodal.formats.images import image_files
+from napari_amodal.formats.images import (
+    IMAGE_SUFFIXES,
+    ImageFolder,
+    image_files,
+    read_header,
+)
 from napari_amodal.formats.mask_png import check_size, read_labels
+from napari_amodal.formats.opening import open_clip
 from napari_amodal.formats.tabe51 import read_tabe51
 from napari_amodal.formats.tiff import TIFF_SUFFIXES
 from napari_amodal.masks import Mask
-from napari_amodal.progress import Watch
-from napari_amodal.registry import StageKind, find_engine, stage_type
+from napari_amodal.progress import Progress, Watch
+from napari_amodal.registry import find_engine
 from napari_amodal.stages import Query
 from napari_amodal.workers import IsCancelled
 
@@ -33,6 +39,19 @@ def own_masks(folder: Path) -> Mapping[int, Mask]:
             f"{folder} brings no masks: give masks, or track them from a mask of one frame"
         )
     return masks
+
+
+def open_plate(path: Path) -> Clip:
+    """An occluder's background without it: a picture, or a clip of as many frames as the source.
+
+    Raises
+    ------
+    InputError
+        It cannot be read.
+    """
+    if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES - TIFF_SUFFIXES:
+        return clip_over(safe_name(path.stem), ImageFolder((path,), (read_header(path),)), path)
+    return open_clip(path)
 
 
 def open_masks(path: Path, clip: Clip, label: int | None) -> Mapping[int, Mask]:
@@ -66,6 +85,35 @@ def open_masks(path: Path, clip: Clip, label: int | None) -> Mapping[int, Mask]:
             f"{path} has {count} masks, {clip.name} has {len(clip)} frames: give one for each"
         )
     return source
+
+
+def write_masks(path: Path, clip: Clip, masks: Mapping[int, Mask], watch: Watch) -> None:
+    """Write masks as a TIFF stack of a page a frame of `clip`, as `open_masks` reads it.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written.
+    Cancelled
+        The watch says so; what was there is untouched.
+    """
+
+    def pages() -> Iterator[NDArray[np.uint8]]:
+        none = np.zeros((clip.height, clip.width), np.uint8)
+        for frame in range(len(clip)):
+            watch.step(frame, len(clip))
+            yield masks[frame].astype(np.uint8) if frame in masks else none
+
+    shape = (len(clip), clip.height, clip.width)
+    beside = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(beside, pages(), shape=shape, dtype=np.uint8, compression="zlib")
+        beside.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 class _MaskFiles(Mapping[int, Mask]):
@@ -122,34 +170,50 @@ class _MaskPages(Mapping[int, Mask]):
 
 
 def tracked_masks(
-    clip: Clip, query: Path, frame: int, engine: str, timing: Timing, is_cancelled: IsCancelled
+    clip: Clip,
+    queries: Mapping[int, Mask],
+    engine: str,
+    timing: Timing,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+    is_cancelled: IsCancelled | None = None,
 ) -> Mapping[int, Mask]:
-    """The masks that an engine's tracker finds from one frame's, over the range that is taken.
+    """The masks that an engine's tracker finds over the range that is taken.
+
+    Parameters
+    ----------
+    clip : Clip
+    queries : mapping of int to ndarray
+        Mask of one frame or more, by frame of the clip, bool ``(H, W)``.
+    engine : str
+    timing : Timing
+    on_progress, is_cancelled : callable, optional
+        As `napari_amodal.engine.run` takes them.
+
+    Returns
+    -------
+    mapping of int to ndarray
+        By frame of the clip, from the first to the last that is taken.
 
     Raises
     ------
     CallError
-        The query frame lies outside the range, or the engine lacks something.
+        A query frame lies outside the range, or the engine lacks something.
+    Cancelled
+        `is_cancelled` said so.
     """
     taken = timing.taken(len(clip), clip.fps)
     first, last = min(taken), max(taken)
-    if not first <= frame <= last:
-        raise CallError(
-            f"{clip.name}: the mask to track from is of frame {frame}, taken are {first} to {last}"
-        )
-    mask = read_labels(query, (clip.height, clip.width)) != 0
-    if not mask.any():
-        raise InputError(f"{query} is empty: paint the object's mask on frame {frame}")
-    chosen = find_engine(engine)
-    settings = make_settings(
-        StageKind.TRACKER, chosen.tracker, chosen.settings.get(chosen.tracker, {})
-    )
-    tracker: Any = stage_type(StageKind.TRACKER, chosen.tracker)
-    if missing := tracker.missing():
-        raise CallError(f"the tracker {chosen.tracker!r} cannot run here: {'; '.join(missing)}")
+    for frame in queries:
+        if not first <= frame <= last:
+            raise CallError(
+                f"{clip.name}: the mask to track from is of frame {frame}, taken are {first} to "
+                f"{last}"
+            )
     part = Clip(clip.name, clip.frames[first : last + 1])
-    tracks = tracker(settings).track(
-        part, {1: Query({frame - first: mask})}, Watch(None, is_cancelled)
+    query = Query({frame - first: mask for frame, mask in queries.items()})
+    tracks = track(
+        part, {1: query}, find_engine(engine), on_progress=on_progress, is_cancelled=is_cancelled
     )
     masks = tracks[1].masks
     return {first + at: masks[at] for at in range(len(masks))}

@@ -15,7 +15,7 @@ from napari_amodal.errors import InputError
 from napari_amodal.evaluation.matching import Prediction
 from napari_amodal.evaluation.spread import Scores, Spread, spread_of
 from napari_amodal.formats.published import read_prediction
-from napari_amodal.formats.tabe51 import is_tabe51, read_tabe51
+from napari_amodal.formats.tabe51 import AMODAL, HYPOTHESES, is_tabe51, read_tabe51
 from napari_amodal.levels import FrameOcclusion, OcclusionLevel, level_of
 from napari_amodal.masks import Mask, iou
 from napari_amodal.metrics import FrameScore, frame_score, scores_over
@@ -28,7 +28,7 @@ class HypothesisScores:
     Attributes
     ----------
     name : str
-        The folder of the hypothesis; empty in our own layout, which holds one.
+        The folder of the hypothesis; empty where our own layout holds one alone.
     masks : pathlib.Path
         The folder of its amodal masks.
     scores : Scores
@@ -88,7 +88,7 @@ def score_clip(prediction: Prediction, truth: Path) -> ClipScores:
     if not ours and not prediction.hypotheses:
         raise InputError(f"{prediction.folder}/final_outputs holds no folder with masks")
     guesses = (
-        [_ours(prediction.folder, needed=true.amodal is not None)]
+        _ours(prediction.folder, needed=true.amodal is not None)
         if ours
         else [_published(folder) for folder in prediction.hypotheses]
     )
@@ -163,12 +163,17 @@ def _read_truth(folder: Path) -> _Truth:
     return _Truth(frames, size, amodal, visible, read.occlusion)
 
 
-def _ours(folder: Path, *, needed: bool) -> _Masks:
+def _ours(folder: Path, *, needed: bool) -> list[_Masks]:
+    """Every hypothesis of a clip folder, or its amodal masks where they are the only one."""
     read = read_tabe51(folder)
-    masks = _Masks("", folder / "gt_masks", read.amodal, _size_of(read.clip))
-    if needed:
+    size = _size_of(read.clip)
+    found = [
+        _Masks(name, folder / HYPOTHESES / name, masks, size)
+        for name, masks in read.hypotheses.items()
+    ] or [_Masks("", folder / AMODAL, read.amodal, size)]
+    for masks in found if needed else ():
         masks.check(len(read.clip), masks.size)
-    return masks
+    return found
 
 
 def _published(folder: Path) -> _Masks:

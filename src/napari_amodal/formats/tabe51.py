@@ -2,7 +2,8 @@
 
 ``NAME/frames/00000.jpg``, ``NAME/visible_masks/00000.png``, ``NAME/gt_masks/00000.png`` (the amodal
 masks; 8 bit, 0 or 255) and ``NAME/annos.json``. A further object of the same clip lies in
-``NAME-1``, ``NAME-2``, ... Beside them we write ``napari-amodal.json``: where the masks came from.
+``NAME-1``, ``NAME-2``, ... Beside them we write ``napari-amodal.json``: where the masks came from,
+and, where a run gave several, all its hypotheses of the amodal masks, ``hypotheses/0/00000.png``.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 import json
 import shutil
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import cv2
 from napari_amodal.clip import Clip, Frame, clip_over, origin_of
 from napari_amodal.errors import InputError
 from napari_amodal.formats.annos import annos_json, read_annos, read_json_object
-from napari_amodal.formats.images import ImageFolder, open_image_folder, shown
+from napari_amodal.formats.images import ImageFolder, natural_key, open_image_folder, shown
 from napari_amodal.formats.mask_folder import open_mask_folder
 from napari_amodal.formats.mask_png import write_mask
 from napari_amodal.formats.replacing import whole_folder
@@ -31,6 +32,7 @@ from napari_amodal.masks import Mask, MaskStack
 FRAMES = "frames"
 VISIBLE = "visible_masks"
 AMODAL = "gt_masks"
+HYPOTHESES = "hypotheses"
 ANNOS = "annos.json"
 PROVENANCE = "napari-amodal.json"
 
@@ -56,6 +58,9 @@ class Tabe51Clip:
         What ``annos.json`` says, one entry a frame; None without that file.
     provenance : mapping or None
         ``napari-amodal.json``; None without that file.
+    hypotheses : mapping of str to mapping
+        Every hypothesis of the amodal masks by the name of its folder, best first, as `amodal`;
+        empty where there is but the one in ``gt_masks/``.
     """
 
     clip: Clip
@@ -63,6 +68,7 @@ class Tabe51Clip:
     amodal: Mapping[int, Mask]
     occlusion: tuple[FrameOcclusion, ...] | None
     provenance: Mapping[str, Any] | None
+    hypotheses: Mapping[str, Mapping[int, Mask]] = field(default_factory=dict)
 
 
 def is_tabe51(folder: Path) -> bool:
@@ -92,7 +98,17 @@ def read_tabe51(folder: Path) -> Tabe51Clip:
         amodal=open_mask_folder(folder / AMODAL, frames),
         occlusion=read_annos(annos, len(frames.files)) if annos.exists() else None,
         provenance=read_json_object(provenance) if provenance.exists() else None,
+        hypotheses={
+            path.name: open_mask_folder(path, frames) for path in _hypothesis_folders(folder)
+        },
     )
+
+
+def _hypothesis_folders(folder: Path) -> list[Path]:
+    if not (folder / HYPOTHESES).is_dir():
+        return []
+    found = (path for path in (folder / HYPOTHESES).iterdir() if path.is_dir())
+    return sorted((path for path in found if path.name[:1] != "."), key=natural_key)
 
 
 def open_tabe51(folder: Path) -> Clip:
@@ -145,6 +161,7 @@ def write_tabe51(
     occlusion: tuple[FrameOcclusion, ...],
     provenance: Mapping[str, Any] | None = None,
     *,
+    hypotheses: Sequence[MaskStack] = (),
     overwrite: bool = False,
     on_frame: Callable[[int, int], None] | None = None,
 ) -> None:
@@ -166,6 +183,8 @@ def write_tabe51(
         One a frame.
     provenance : mapping, optional
         Contents of ``napari-amodal.json``.
+    hypotheses : sequence of MaskStack
+        All hypotheses of the amodal masks, best first, where there are several.
     overwrite : bool
         Replace a clip folder that is there, in one step once the new one is complete. What it
         holds beside our own files moves over.
@@ -182,7 +201,9 @@ def write_tabe51(
         untouched.
     """
     expected = (len(clip), clip.height, clip.width)
-    for what, masks in ((VISIBLE, visible), (AMODAL, amodal)):
+    stacks = {VISIBLE: visible, AMODAL: amodal}
+    stacks |= {f"{HYPOTHESES}/{at}": masks for at, masks in enumerate(hypotheses)}
+    for what, masks in stacks.items():
         if masks.shape != expected:
             raise ValueError(f"{what} has shape {masks.shape}, the clip has {expected}")
     if len(occlusion) != len(clip):
@@ -191,22 +212,21 @@ def write_tabe51(
         folder,
         overwrite=overwrite,
         replaceable=is_tabe51,
-        ours=frozenset({FRAMES, VISIBLE, AMODAL, ANNOS, PROVENANCE}),
+        ours=frozenset({FRAMES, VISIBLE, AMODAL, HYPOTHESES, ANNOS, PROVENANCE}),
     ) as new:
-        for name in (FRAMES, VISIBLE, AMODAL):
-            (new / name).mkdir()
+        for name in (FRAMES, *stacks):
+            (new / name).mkdir(parents=True)
         (new / ANNOS).write_text(annos_json(occlusion), "utf-8")
         if provenance is not None:
             text = json.dumps(provenance, indent=1, allow_nan=False)
             (new / PROVENANCE).write_text(text + "\n", "utf-8")
-        _write_frames(new, clip, visible, amodal, _plan(folder, clip), on_frame)
+        _write_frames(new, clip, stacks, _plan(folder, clip), on_frame)
 
 
 def _write_frames(
     new: Path,
     clip: Clip,
-    visible: MaskStack,
-    amodal: MaskStack,
+    stacks: Mapping[str, MaskStack],
     plan: Callable[[int], _Target],
     on_frame: Callable[[int, int], None] | None,
 ) -> None:
@@ -220,7 +240,7 @@ def _write_frames(
                 pending.append(pool.submit(_write_jpeg, file, clip.frame(frame)))
             else:
                 pending.append(pool.submit(_copy, target.original, file))
-            for name, masks in ((VISIBLE, visible), (AMODAL, amodal)):
+            for name, masks in stacks.items():
                 mask_file = new / name / f"{file.stem}.png"
                 pending.append(pool.submit(_write_mask, mask_file, masks, frame))
             while len(pending) > 3 * _WRITERS:

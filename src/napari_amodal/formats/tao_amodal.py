@@ -95,6 +95,8 @@ def _add(track: TrackRecord, annotation: Record, frames: ClipFrames) -> None:
 def tao_amodal_parts(clip: DatasetClip) -> Fragment:
     """What one clip adds to a TAO-Amodal file."""
     parts = video_parts(clip)
+    for video in parts["videos"]:  # TAO's evaluation looks them up
+        video |= {"neg_category_ids": [], "not_exhaustive_category_ids": []}
     for track in parts["tracks"]:
         track.pop("napari_amodal", None)
     for track_id, found in enumerate(clip.objects, 1):

@@ -12,7 +12,7 @@ from napari_amodal.clip import Frame
 from napari_amodal.errors import InputError
 from napari_amodal.evaluation.clip_scores import HypothesisScores
 from napari_amodal.formats.published import read_prediction
-from napari_amodal.formats.tabe51 import read_tabe51
+from napari_amodal.formats.tabe51 import is_tabe51, read_tabe51
 from napari_amodal.masks import Mask
 
 _WIDTH = 420
@@ -48,9 +48,12 @@ def picture(truth: Path, hypothesis: HypothesisScores, frame: int) -> str:
 
 def _predicted(hypothesis: HypothesisScores, frame: int) -> Mask:
     folder = hypothesis.masks
-    if hypothesis.name:
+    if not hypothesis.name:
+        masks = read_tabe51(folder.parent).amodal
+    elif is_tabe51(folder.parents[1]):
+        masks = read_tabe51(folder.parents[1]).hypotheses.get(hypothesis.name, {})
+    else:
         return read_prediction(folder)[frame]
-    masks = read_tabe51(folder.parent).amodal
     if frame not in masks:
         raise InputError(f"{folder} has lost the mask of frame {frame} since it was scored")
     return masks[frame]

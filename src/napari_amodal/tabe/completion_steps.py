@@ -54,6 +54,12 @@ class CompletionSteps:
         """A frame of the hypothesis was read out."""
         self._say(self._done + _READ_COST, f"{self._named}, finding its masks")
 
+    def finished(self, number: int) -> None:
+        """All masks of a hypothesis are found."""
+        done = self._fit + (number + 1) * self._cost(self._chunks)
+        named = f"hypothesis {number + 1} of {self._settings.hypotheses}, finding its masks"
+        self._say(max(self._done, done), named)
+
     def show(self, mask: FrameMask) -> None:
         self.watch.step(self._done, self._total, mask, self._detail)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,17 +71,23 @@ class CompletionTask:
         parts = (self.visible, self.hiders, self.boxes, self.whole, self.amodal)
         return outpainting_frames(self.clip, chunk, canvas, *parts)
 
-    def united(self, generated: Mapping[int, Mask]) -> MaskStack:
-        """The amodal masks: what was generated, with what is seen; the annotator's as they are."""
+    def united(self, generated: Callable[[int], Mask | None]) -> MaskStack:
+        """The amodal masks: what was generated, with what is seen; the annotator's as they are.
+
+        Parameters
+        ----------
+        generated : callable
+            The generated mask of a frame, bool ``(H, W)``, or None where there is none.
+        """
 
         def masks() -> Iterator[Mask]:
             for frame in range(len(self.clip)):
                 if frame in self.amodal:
                     yield self.amodal[frame]
-                elif frame in generated and self.is_open(frame):
-                    yield generated[frame] | self.visible[frame]
-                else:
-                    yield self.visible[frame]
+                    continue
+                made = generated(frame) if self.is_open(frame) else None
+                seen = self.visible[frame]
+                yield seen if made is None else made | seen
 
         return MaskStack(masks(), self.clip.height, self.clip.width)
 

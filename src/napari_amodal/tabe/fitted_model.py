@@ -39,6 +39,11 @@ class Means:
     device: torch.device
     frugal: bool
 
+    @property
+    def beside(self) -> bool:
+        """Whether videos are read while others are sampled: it takes memory, and an idle CPU."""
+        return self.device.type == "cuda" and not self.frugal
+
     @classmethod
     def of(cls, settings: DiffusionSettings) -> Means:
         device = choose_device(settings.device)

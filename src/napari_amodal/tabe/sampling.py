@@ -84,10 +84,15 @@ class NoisePredictor:
         self._given: Conditions | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
 
+    def captures_for(self, given: Conditions) -> bool:
+        """Whether the first step for what is given would be captured anew."""
+        held = self._given
+        return self._captures and (held is None or held.masked.shape != given.masked.shape)
+
     def show(self, given: Conditions) -> None:
         """Say what the noise is predicted for from now on."""
         held = self._given
-        if held is None or not self._captures or held.masked.shape != given.masked.shape:
+        if held is None or not self._captures or self.captures_for(given):
             self._given, self._graph = given.copied(), None
             return
         for buffer, new in zip(held.tensors, given.tensors, strict=True):

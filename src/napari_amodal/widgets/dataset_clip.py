@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from napari_amodal.boxes import Box
 from napari_amodal.clip import Clip, clip_over, origin_of, safe_name
 from napari_amodal.errors import InputError
 from napari_amodal.export import Annotation, Origin
@@ -21,18 +23,27 @@ from napari_amodal.formats.json_parts import json_parts
 from napari_amodal.levels import OcclusionLevel
 from napari_amodal.masks import Mask, MaskStack
 from napari_amodal.widgets.given_masks import labels_layer
+from napari_amodal.widgets.label_colors import label_colors
 from napari_amodal.widgets.layer_origin import LayerOrigin, LayerRole
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 
-#: TABE-51 folders have a reader of their own, TIFF stacks are napari's, TAO-Amodal has no masks.
+#: TABE-51 folders have a reader of their own, TIFF stacks are napari's.
 OPENED = frozenset(
-    {DatasetFormat.COCO, DatasetFormat.COCOA, DatasetFormat.BURST, DatasetFormat.DAVIS}
+    {
+        DatasetFormat.COCO,
+        DatasetFormat.COCOA,
+        DatasetFormat.TAO_AMODAL,
+        DatasetFormat.BURST,
+        DatasetFormat.DAVIS,
+    }
 )
 
 
 def open_one_clip(path: Path) -> tuple[Clip, list[LayerTuple]]:
     """The frames of a dataset of one clip, and its masks as layers, two an object.
+
+    Boxes that stand without a mask, as all of TAO-Amodal's do, are Shapes layers.
 
     Raises
     ------
@@ -59,7 +70,42 @@ def open_one_clip(path: Path) -> tuple[Clip, list[LayerTuple]]:
             if header.size != size:
                 raise InputError(f"{image} is {header.size}, the dataset says {size}")
         clip = clip_over(safe_name(found.folder_name), ImageFolder(found.images, headers), path)
-        return clip, [layer for one in found.objects for layer in _layers(clip, one)]
+        layers = [layer for one in found.objects for layer in _layers(clip, one)]
+        return clip, [*_box_layers(found.objects), *layers]
+
+
+def _box_layers(objects: Sequence[ClipObject]) -> list[LayerTuple]:
+    """The boxes of all objects, a layer for the whole ones and one for what is seen of them."""
+    layers: list[LayerTuple] = []
+    for role in (LayerRole.AMODAL, LayerRole.VISIBLE):
+        drawn = [
+            (frame, box, one.number)
+            for one in objects
+            for frame, box in _boxes_of(one, role).items()
+        ]
+        if not drawn:
+            continue
+        settings = {
+            "name": f"{role} boxes",
+            "shape_type": "rectangle",
+            "features": {"object": [number for _, _, number in drawn]},
+            "edge_color": label_colors(role).colors[1],
+            "edge_width": 2,
+            "face_color": "transparent",
+            "axis_labels": ("frame", "y", "x"),
+        }
+        layers.append(([_corners(frame, box) for frame, box, _ in drawn], settings, "shapes"))
+    return layers
+
+
+def _boxes_of(found: ClipObject, role: LayerRole) -> Mapping[int, Box]:
+    return found.amodal_boxes if role is LayerRole.AMODAL else found.visible_boxes
+
+
+def _corners(frame: int, box: Box) -> NDArray[np.float64]:
+    """A box around its pixels, whose middles lie on whole numbers, ``(4, 3)``."""
+    y0, x0, y1, x1 = box.y0 - 0.5, box.x0 - 0.5, box.y1 - 0.5, box.x1 - 0.5
+    return np.array([(frame, y0, x0), (frame, y0, x1), (frame, y1, x1), (frame, y1, x0)])
 
 
 def _layers(clip: Clip, found: ClipObject) -> list[LayerTuple]:

@@ -26,9 +26,9 @@ from napari_amodal.annotation.shape_tools import (
 )
 from napari_amodal.errors import Cancelled, InputError
 from napari_amodal.masks import Mask
-from napari_amodal.widgets.painting import frames_told
 from napari_amodal.widgets.background_job import BackgroundJob
 from napari_amodal.widgets.completion_model import CompletionModel
+from napari_amodal.widgets.painting import frames_told
 
 #: Radius of smoothing as a share of the square root of the mask's area, and its least, in pixels;
 #: specks are smaller than this share of the mask.

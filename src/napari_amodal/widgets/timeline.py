@@ -21,10 +21,10 @@ from qtpy.QtWidgets import QMenu, QSizePolicy, QToolTip, QWidget
 
 from napari_amodal.annotation.object_annotation import with_level
 from napari_amodal.levels import OcclusionLevel
-from napari_amodal.widgets.painting import frames_told
 from napari_amodal.widgets.completion_model import CompletionModel
 from napari_amodal.widgets.frame_facts import GRAVITY, UNKNOWN, Facts, FrameFacts, Mark
 from napari_amodal.widgets.occlusion_view import LEVEL_COLORS
+from napari_amodal.widgets.painting import frames_told
 
 NAME_WIDTH, MARGIN = 84, 3
 #: Rows of pixels of an object, top to bottom: level, doubt, disagreement, marks; and a gap.

@@ -60,7 +60,7 @@ def write_coco(path: str, layers: Sequence[LayerTuple]) -> list[str]:
         As `write_labels`, or pycocotools is not installed.
     """
     try:
-        annotated = _annotated(Path(path).with_suffix(""), layers)
+        annotated = annotated_layers(Path(path).with_suffix(""), layers)
         write_coco_file(Path(path), annotated.clip, annotated.annotations)
     except InputError as error:
         raise SaveError(str(error)) from error
@@ -68,7 +68,7 @@ def write_coco(path: str, layers: Sequence[LayerTuple]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Annotated:
+class Annotated:
     """What the saved layers hold."""
 
     clip: Clip
@@ -77,12 +77,13 @@ class _Annotated:
 
 
 def _write(path: Path, layers: Sequence[LayerTuple]) -> list[str]:
-    found = _annotated(path, layers)
+    found = annotated_layers(path, layers)
     written = export(path.parent, found.clip, found.annotations, found.completion)
     return [str(folder) for folder in written]
 
 
-def _annotated(path: Path, layers: Sequence[LayerTuple]) -> _Annotated:
+def annotated_layers(path: Path, layers: Sequence[LayerTuple]) -> Annotated:
+    """The frames and masks of the layers that are saved; `InputError` where they are unclear."""
     for _, settings, kind in layers:
         if kind not in ("image", "labels"):
             raise InputError(
@@ -97,7 +98,7 @@ def _annotated(path: Path, layers: Sequence[LayerTuple]) -> _Annotated:
     completion = completions[0] if completions else None
     if completion is not None and not set(annotations) <= set(completion.objects):
         completion = None
-    return _Annotated(clip, annotations, completion)
+    return Annotated(clip, annotations, completion)
 
 
 @dataclass(frozen=True)

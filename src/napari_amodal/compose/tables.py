@@ -1,30 +1,28 @@
-"""One clip of a description: from its tables to a folder in the TABE-51 layout."""
+"""The tables of a description, turned into what is composed: footage, masks, timing, courses."""
 
 from __future__ import annotations
 
 import math
-import time
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from napari_amodal import __version__
-from napari_amodal.batch.outcome import Outcome, Status
 from napari_amodal.clip import Clip
 from napari_amodal.compose.course import Course, Timing
 from napari_amodal.compose.description import Described, check_keys
-from napari_amodal.compose.layers import Footage, Occluder, compose
-from napari_amodal.compose.sources import open_masks, own_masks, tracked_masks
-from napari_amodal.errors import CallError, Cancelled, InputError
-from napari_amodal.formats.annos import read_json_object
+from napari_amodal.compose.layers import Footage, Occluder
+from napari_amodal.compose.sources import open_masks, open_plate, own_masks, tracked_masks
+from napari_amodal.errors import InputError
+from napari_amodal.formats.mask_png import read_labels
 from napari_amodal.formats.opening import open_clip
-from napari_amodal.formats.tabe51 import PROVENANCE, is_tabe51, write_tabe51
+from napari_amodal.formats.tabe51 import AMODAL, VISIBLE, is_tabe51
 from napari_amodal.masks import Mask
-from napari_amodal.progress import Watch
 from napari_amodal.workers import IsCancelled
+
+#: Frames; a slip of the keyboard is not to fill the disk.
+_LONGEST_PAUSE = 100_000
 
 _SOURCE_KEYS = frozenset({"source", "masks", "label", "track", "track_frame", "engine", "plate"})
 _TIMING_KEYS = frozenset({"fps", "first", "last", "reverse", "pause"})
@@ -35,103 +33,17 @@ _OCCLUDER_KEYS = (
 
 
 @dataclass(frozen=True)
-class ComposeJob:
-    """One clip to compose, into ``out/NAME``."""
+class Table:
+    """A table of a description, read key by key.
 
-    described: Described
-    out: Path
-    overwrite: bool = False
-
-    @property
-    def name(self) -> str:
-        return self.described.name
-
-    @property
-    def target(self) -> Path:
-        return self.out / self.name
-
-
-def is_composed(job: ComposeJob) -> bool:
-    """Whether the job's clip is there, composed of the same.
-
-    Raises
-    ------
-    CallError
-        What is there is something else.
+    Attributes
+    ----------
+    values : mapping
+    base : pathlib.Path
+        The folder that paths are relative to.
+    where : str
+        What messages call the table.
     """
-    if not job.target.exists():
-        return False
-    file = job.target / PROVENANCE
-    record = read_json_object(file) if is_tabe51(job.target) and file.is_file() else {}
-    if record.get("composed") != job.described.what:
-        raise CallError(
-            f"{job.target} is there and was composed of something else: choose another --out, or "
-            "replace it (--overwrite)"
-        )
-    return True
-
-
-def compose_clip(job: ComposeJob, is_cancelled: IsCancelled) -> Outcome:
-    """Compose one clip and write it; a failure is told in the outcome, not raised.
-
-    Raises
-    ------
-    Cancelled
-        `is_cancelled` said so; nothing was written then.
-    """
-    started = time.monotonic()
-    try:
-        frames = _compose(job, is_cancelled)
-    except Cancelled:
-        raise
-    except (InputError, OSError) as error:
-        return Outcome(job.name, Status.FAILED, 0, time.monotonic() - started, str(error))
-    except Exception as error:  # the others go on
-        told = f"{type(error).__name__}: {error}".splitlines()[0]
-        spent = time.monotonic() - started
-        return Outcome(job.name, Status.FAILED, 0, spent, told, traceback.format_exc())
-    return Outcome(job.name, Status.DONE, frames, time.monotonic() - started)
-
-
-def _compose(job: ComposeJob, is_cancelled: IsCancelled) -> int:
-    described = job.described
-    table = _Table(described.what["object"], described.base, "object")
-    check_keys(table.values, _OBJECT_KEYS, f"clip {job.name!r}, object")
-    target = _footage(table, is_cancelled)
-    occluders = described.what["occluder"]
-    if not isinstance(occluders, list):
-        raise InputError(f"clip {job.name!r}: occluders are [[clip.occluder]] tables")
-    laid = []
-    for at, values in enumerate(occluders):
-        if not isinstance(values, dict):
-            raise InputError(f"clip {job.name!r}: occluders are [[clip.occluder]] tables")
-        table = _Table(values, described.base, f"occluder {at + 1}")
-        check_keys(values, _OCCLUDER_KEYS, f"clip {job.name!r}, occluder {at + 1}")
-        laid.append(_occluder(table, is_cancelled))
-    found = compose(job.name, target, laid)
-    record = {
-        "format": "napari-amodal",
-        "format_version": 1,
-        "software": {"napari-amodal": __version__},
-        "source": target.clip.source.name if target.clip.source else None,
-        "composed": described.what,
-    }
-    write_tabe51(
-        job.target,
-        found.clip,
-        found.visible,
-        found.amodal,
-        found.occlusion,
-        record,
-        overwrite=job.overwrite,
-        on_frame=Watch(None, is_cancelled).step,
-    )
-    return len(found.clip)
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A table of a description, read key by key."""
 
     values: Mapping[str, Any]
     base: Path
@@ -185,7 +97,32 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _occluder(table: _Table, is_cancelled: IsCancelled) -> Occluder:
+def read_scene(described: Described, is_cancelled: IsCancelled) -> tuple[Footage, list[Occluder]]:
+    """Open the object and the occluders of a described clip; what is to be tracked is tracked.
+
+    Raises
+    ------
+    InputError
+        A key is unknown or has a wrong value, or a source or its masks cannot be used.
+    Cancelled
+        `is_cancelled` said so.
+    """
+    clip, what = f"clip {described.name!r}", described.what
+    check_keys(what["object"], _OBJECT_KEYS, f"{clip}, object")
+    target = _footage(Table(what["object"], described.base, "object"), is_cancelled)
+    occluders = what["occluder"]
+    if not isinstance(occluders, list) or not all(isinstance(one, dict) for one in occluders):
+        raise InputError(f"{clip}: occluders are [[clip.occluder]] tables")
+    laid = []
+    for at, values in enumerate(occluders, 1):
+        check_keys(values, _OCCLUDER_KEYS, f"{clip}, occluder {at}")
+        table = Table(values, described.base, f"occluder {at}")
+        laid.append(read_occluder(table, _footage(table, is_cancelled)))
+    return target, laid
+
+
+def read_occluder(table: Table, footage: Footage) -> Occluder:
+    """How an occluder is laid over the object; `InputError` for a wrong value."""
     scale = table.course("scale", Course.constant(1.0))
     if any(value <= 0 for (value,) in scale.values):
         raise InputError(f"{table.where}: scale is above 0")
@@ -193,7 +130,7 @@ def _occluder(table: _Table, is_cancelled: IsCancelled) -> Occluder:
     if softness is None or not 0 <= softness <= 100:
         raise InputError(f"{table.where}: softness is {softness!r}, it is 0 to 100 pixels")
     return Occluder(
-        _footage(table, is_cancelled),
+        footage,
         scale,
         table.course("position", Course.constant(0.0, 0.0)),
         table.course("depth", Course.constant(1.0)),
@@ -202,28 +139,32 @@ def _occluder(table: _Table, is_cancelled: IsCancelled) -> Occluder:
     )
 
 
-def _footage(table: _Table, is_cancelled: IsCancelled) -> Footage:
+def _footage(table: Table, is_cancelled: IsCancelled) -> Footage:
     source = table.path("source")
     if source is None:
         raise InputError(f"{table.where} has no source: name its video or folder")
     clip = open_clip(source)
-    timing = _timing(table)
+    timing = read_timing(table)
     plate = table.path("plate")
     return Footage(
         clip,
-        _masks(table, source, clip, timing, is_cancelled),
+        read_masks(table, source, clip, timing, is_cancelled),
         timing,
-        None if plate is None else open_clip(plate),
+        None if plate is None else open_plate(plate),
     )
 
 
-def _timing(table: _Table) -> Timing:
+def read_timing(table: Table) -> Timing:
+    """Which frames are taken and when they are shown; `InputError` for a wrong value."""
     fps, first, begin = table.number("fps"), table.whole("first", 0), table.whole("begin", 0)
     pause, reverse = table.values.get("pause", 0), table.values.get("reverse", False)
     if pause == "end":
         pause = None
-    elif not isinstance(pause, int) or isinstance(pause, bool) or pause < 0:
-        raise InputError(f"{table.where}: pause is {pause!r}; it is a number of frames, or 'end'")
+    elif not isinstance(pause, int) or isinstance(pause, bool) or not 0 <= pause <= _LONGEST_PAUSE:
+        raise InputError(
+            f"{table.where}: pause is {pause!r}; it is a number of frames up to {_LONGEST_PAUSE}, "
+            "or 'end'"
+        )
     if not isinstance(reverse, bool):
         raise InputError(f"{table.where}: reverse is {reverse!r}, it is true or false")
     if fps is not None and fps <= 0:
@@ -231,9 +172,17 @@ def _timing(table: _Table) -> Timing:
     return Timing(fps, first or 0, table.whole("last"), reverse, begin or 0, pause)
 
 
-def _masks(
-    table: _Table, source: Path, clip: Clip, timing: Timing, is_cancelled: IsCancelled
+def brings_masks(table: Table, source: Path) -> bool:
+    """Whether a table says where the masks are, or its source is a clip folder with some."""
+    if "masks" in table.values or "track" in table.values:
+        return True
+    return is_tabe51(source) and any((source / name).is_dir() for name in (AMODAL, VISIBLE))
+
+
+def read_masks(
+    table: Table, source: Path, clip: Clip, timing: Timing, is_cancelled: IsCancelled
 ) -> Mapping[int, Mask]:
+    """The masks of a table's thing by frame of its source; what is to be tracked is tracked."""
     masks, query = table.path("masks"), table.path("track")
     if masks is not None and query is not None:
         raise InputError(f"{table.where} has masks and track: keep one of them")
@@ -241,7 +190,10 @@ def _masks(
         return open_masks(masks, clip, table.whole("label"))
     if query is not None:
         frame, engine = table.whole("track_frame", 0) or 0, table.values.get("engine", "draft")
-        return tracked_masks(clip, query, frame, str(engine), timing, is_cancelled)
+        mask = read_labels(query, (clip.height, clip.width)) != 0
+        if not mask.any():
+            raise InputError(f"{query} is empty: paint the object's mask on frame {frame}")
+        return tracked_masks(clip, {frame: mask}, str(engine), timing, is_cancelled=is_cancelled)
     if is_tabe51(source):
         return own_masks(source)
     raise InputError(f"{table.where} has no masks: give masks, or track")

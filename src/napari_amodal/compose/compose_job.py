@@ -1,0 +1,116 @@
+"""One clip of a description: from its tables to a folder in the TABE-51 layout."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_amodal import __version__
+from napari_amodal.batch.outcome import Outcome, Status
+from napari_amodal.compose.description import Described
+from napari_amodal.compose.layers import Composition, compose
+from napari_amodal.compose.tables import read_scene
+from napari_amodal.errors import CallError, Cancelled, InputError
+from napari_amodal.formats.annos import read_json_object
+from napari_amodal.formats.tabe51 import PROVENANCE, is_tabe51, write_tabe51
+from napari_amodal.progress import Watch
+from napari_amodal.workers import IsCancelled
+
+
+@dataclass(frozen=True)
+class ComposeJob:
+    """One clip to compose, into ``out/NAME``."""
+
+    described: Described
+    out: Path
+    overwrite: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.described.name
+
+    @property
+    def target(self) -> Path:
+        return self.out / self.name
+
+
+def is_composed(job: ComposeJob) -> bool:
+    """Whether the job's clip is there, composed of the same.
+
+    Raises
+    ------
+    CallError
+        What is there is something else.
+    """
+    if not job.target.exists():
+        return False
+    file = job.target / PROVENANCE
+    record = read_json_object(file) if is_tabe51(job.target) and file.is_file() else {}
+    if record.get("composed") != job.described.what:
+        raise CallError(
+            f"{job.target} is there and was composed of something else: choose another --out, or "
+            "replace it (--overwrite)"
+        )
+    return True
+
+
+def compose_clip(job: ComposeJob, is_cancelled: IsCancelled) -> Outcome:
+    """Compose one clip and write it; a failure is told in the outcome, not raised.
+
+    Raises
+    ------
+    Cancelled
+        `is_cancelled` said so; nothing was written then.
+    """
+    started = time.monotonic()
+    try:
+        frames = _compose(job, is_cancelled)
+    except Cancelled:
+        raise
+    except (InputError, OSError) as error:
+        return Outcome(job.name, Status.FAILED, 0, time.monotonic() - started, str(error))
+    except Exception as error:  # the others go on
+        told = f"{type(error).__name__}: {error}".splitlines()[0]
+        spent = time.monotonic() - started
+        return Outcome(job.name, Status.FAILED, 0, spent, told, traceback.format_exc())
+    return Outcome(job.name, Status.DONE, frames, time.monotonic() - started)
+
+
+def _compose(job: ComposeJob, is_cancelled: IsCancelled) -> int:
+    watch = Watch(None, is_cancelled)
+    target, laid = read_scene(job.described, is_cancelled)
+    found = compose(job.name, target, laid, watch)
+    write_composed(job, found, watch)
+    return len(found.clip)
+
+
+def write_composed(job: ComposeJob, found: Composition, watch: Watch) -> None:
+    """Write a composed clip as a clip folder that says what it was composed of.
+
+    Raises
+    ------
+    CallError
+        The folder is there and the job does not overwrite, or it is no clip folder.
+    InputError
+        A source cannot be read any more, or the folder cannot be written.
+    """
+    source = job.described.what["object"].get("source")
+    record = {
+        "format": "napari-amodal",
+        "format_version": 1,
+        "software": {"napari-amodal": __version__},
+        "source": None if source is None else Path(source).name,
+        "composed": job.described.what,
+    }
+    write_tabe51(
+        job.target,
+        found.clip,
+        found.visible,
+        found.amodal,
+        found.occlusion,
+        record,
+        overwrite=job.overwrite,
+        on_frame=watch.step,
+    )
