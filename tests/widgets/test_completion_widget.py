@@ -331,7 +331,7 @@ def test_frames_where_the_tracker_is_unsure_are_marked_until_corrected(
     monkeypatch.setattr(StillTracker, "track", track)
     run_to_its_end(qtbot, widget)
     qtbot.waitUntil(lambda: widget.model.levels.doubtful == {1: set()})
-    assert "0.10" not in timeline.tip(1, 5)
+    qtbot.waitUntil(lambda: "0.10" not in timeline.tip(1, 5))
 
 
 def test_a_fault_in_a_stage_is_shown_and_leaves_the_widget_usable(
