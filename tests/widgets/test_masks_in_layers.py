@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +91,23 @@ def test_a_long_clip_costs_what_is_painted(monkeypatch: MonkeyPatch, tmp_path: P
     volume[2, 3, 4] = 1
     assert volume.sum() == 1 and volume.shape == (4, 6, 8)
     assert list(tmp_path.iterdir()) == []  # nothing is left behind, whatever happens
+
+
+def test_reading_while_the_window_writes_finds_no_strokes() -> None:
+    layer = mask_layer()
+    random = np.random.default_rng(1)
+    packed = [PackedMask.of(random.random(SHAPE[1:]) > 0.5) for _ in range(2)]
+    over = threading.Event()
+    found: list[int] = []
+
+    def read() -> None:
+        while not over.is_set():
+            found.extend(layer.painted(range(3), lambda: None))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for turn in range(3000):
+        layer.write(turn % 3, packed[turn % 2])
+    over.set()
+    reader.join()
+    assert found == []

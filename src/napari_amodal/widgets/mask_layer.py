@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import numpy as np
 from napari.layers import Labels
 
+from napari_amodal.annotation.object_annotation import ObjectAnnotation
 from napari_amodal.clip import Clip
 from napari_amodal.errors import InputError
-from napari_amodal.masks import EMPTY, Mask, PackedMask
+from napari_amodal.masks import EMPTY, Mask, MaskStack, PackedMask
 from napari_amodal.widgets.label_colors import mask_colors
 from napari_amodal.widgets.layer_clip import LayerGrid
 from napari_amodal.widgets.layer_origin import ORIGIN_KEY, LayerOrigin, LayerRole, origin_of
@@ -47,6 +49,7 @@ class MaskLayer:
         #: Frames that are being painted, or were and have not been heard yet.
         self.touched: set[int] = set()
         self._written: dict[int, PackedMask] = {}
+        self._writing: int | None = None
 
     @classmethod
     def make(
@@ -113,10 +116,19 @@ class MaskLayer:
         found = {}
         for frame in frames:
             check()
-            mask = self.mask(frame)
-            if PackedMask.of(mask) != self._written.get(frame, EMPTY):
+            written, mask = self._as_it_is(frame)
+            if PackedMask.of(mask) != written:
                 found[frame] = mask
         return found
+
+    def _as_it_is(self, frame: int) -> tuple[PackedMask, Mask]:
+        """What was written to a frame, and what is there; safe while the window writes to it."""
+        while True:
+            written = self._written.get(frame, EMPTY)
+            mask = self.mask(frame)
+            if self._writing != frame and self._written.get(frame, EMPTY) is written:
+                return written, mask
+            time.sleep(0.001)
 
     def note_heard(self, frame: int, mask: PackedMask) -> None:
         """Take what was painted on a frame as written."""
@@ -126,6 +138,7 @@ class MaskLayer:
         """Put a mask into the layer; say if pixels changed. Not where somebody is painting."""
         if not self.fits or frame in self.touched or self.shows(frame, mask):
             return False
+        self._writing = frame
         pixels: Any = self.layer.data[frame]
         before = self._written.get(frame, EMPTY)
         if before.box is not None:
@@ -133,5 +146,17 @@ class MaskLayer:
         if mask.box is not None:
             pixels[mask.box.slices][mask.pixels()] = self.object_id
         self._written[frame] = mask
+        self._writing = None
         forget_strokes(self.layer, frame)
         return True
+
+
+def masks_of(annotated: ObjectAnnotation, role: LayerRole) -> MaskStack:
+    """The masks of an object that its layer of a role shows."""
+    return annotated.visible if role is LayerRole.VISIBLE else annotated.amodal
+
+
+def has_masks(annotated: ObjectAnnotation) -> bool:
+    """Whether there is anything to show in the layers of an object."""
+    stacks = annotated.visible, annotated.amodal
+    return any(mask.box is not None for stack in stacks for mask in stack.packed)

@@ -11,11 +11,11 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_amodal.annotation.object_annotation import ObjectAnnotation
 from napari_amodal.clip import Clip
-from napari_amodal.masks import Mask, MaskStack, PackedMask
+from napari_amodal.masks import Mask, PackedMask
 from napari_amodal.widgets.annotation_model import AnnotationModel
 from napari_amodal.widgets.layer_clip import LayerGrid, current_frame, grid_of
 from napari_amodal.widgets.layer_origin import LayerOrigin, LayerRole
-from napari_amodal.widgets.mask_layer import MaskLayer
+from napari_amodal.widgets.mask_layer import MaskLayer, has_masks, masks_of
 from napari_amodal.widgets.stroke_watch import StrokeWatch
 
 #: Bottom to top. An object has layers of its own, because whole objects overlap where one hides
@@ -83,7 +83,7 @@ class MaskLayers(QObject):
         found = MaskLayer.given(layer, origin)
         self._follow(found)
         annotated = self._annotation.objects[found.object_id]
-        masks = _stack(annotated, found.role).packed
+        masks = masks_of(annotated, found.role).packed
         self._mark(found, [f for f, mask in enumerate(masks) if not found.shows(f, mask)])
 
     def leave_given(self) -> None:
@@ -138,7 +138,7 @@ class MaskLayers(QObject):
             for object_id, annotated in self._annotation.objects.items()
             for role in ROLES
             if (role, object_id) not in self._layers.keys() | self._unwanted
-            and _has_masks(annotated)
+            and has_masks(annotated)
         ]
 
     def _make(self, role: LayerRole, object_id: int, annotated: ObjectAnnotation) -> None:
@@ -147,7 +147,7 @@ class MaskLayers(QObject):
         name = f"{role} {object_id}" if several else str(role)
         made = MaskLayer.make(role, object_id, name, annotated.color, self.grid, self.clip)
         made.layer.visible = annotated.is_shown
-        stack = _stack(annotated, role)
+        stack = masks_of(annotated, role)
         frames = [frame for frame, box in enumerate(stack.boxes) if box is not None]
         self._follow(made)
         self._add(made.layer)
@@ -186,12 +186,12 @@ class MaskLayers(QObject):
             watch.settle()
 
     def hear(self, painted: Painted) -> None:
-        """Take masks that differ from the annotation; `painted` finds them."""
+        """Take the frames that `painted` found, as they are now."""
         for object_id, by_role in painted.items():
             for role, masks in by_role.items():
                 found = self.get(role, object_id)
-                if found is not None and self._annotation.is_open:
-                    self._take(found, masks)
+                if found is not None:
+                    self._hear(found, masks)
 
     def painted(self, check: Callable[[], None]) -> Painted:
         """All that differs from the annotation; slow, for a worker thread."""
@@ -259,7 +259,10 @@ class MaskLayers(QObject):
         self._stale[found.role, found.object_id].pop(frame, None)
         if annotated is None:
             return
-        if found.write(frame, _stack(annotated, found.role).packed[frame]) and frame == self.frame:
+        if (
+            found.write(frame, masks_of(annotated, found.role).packed[frame])
+            and frame == self.frame
+        ):
             found.layer.refresh()
 
     def _catch_up(self) -> None:
@@ -296,15 +299,6 @@ class MaskLayers(QObject):
                 self._drop((found.role, found.object_id))
         finally:
             self._is_removing = False
-
-
-def _has_masks(annotated: ObjectAnnotation) -> bool:
-    stacks = annotated.visible, annotated.amodal
-    return any(mask.box is not None for stack in stacks for mask in stack.packed)
-
-
-def _stack(annotated: ObjectAnnotation, role: LayerRole) -> MaskStack:
-    return annotated.visible if role is LayerRole.VISIBLE else annotated.amodal
 
 
 def _go_on() -> None:
