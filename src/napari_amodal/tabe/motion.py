@@ -24,10 +24,6 @@ from napari_amodal.tabe.layers import (
 )
 from napari_amodal.tabe.nearest import nearest, taken
 
-#: Longest clip and longest flattened sequence that the position encodings were trained with.
-MAX_FRAMES = 64
-MAX_POSITIONS = 10_000
-
 #: Height that a map is reduced to before all frames attend to each other; its width follows.
 LIGHT_HEIGHT = 12
 
