@@ -170,6 +170,8 @@ def _watersheds(picture: NDArray[np.uint8], slope: Float) -> Integers:
             dy, dx = divmod(int(around.argmin()), around.shape[1])
             markers[y - reach + dy, x - reach + dx] = number
     cv2.watershed(picture, markers)
+    if (markers <= 0).all():  # so small a window is border everywhere
+        return np.zeros((height, width), np.intp)
     while (between := markers <= 0).any():  # the lines between them, and the picture's border
         grown = cv2.dilate(np.where(between, 0, markers).astype(np.float32), np.ones((3, 3)))
         markers = np.where(between, np.asarray(grown).astype(np.int32), markers)
