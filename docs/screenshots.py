@@ -9,17 +9,31 @@ pictured, too, in ``air_hockey.png``. ``--only`` makes some; the report needs Ch
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+
+#: Sessions of these clips are nobody's work.
+os.environ["NAPARI_AMODAL_SESSIONS"] = tempfile.mkdtemp(prefix="napari-amodal-pictures-")
 
 import cv2
 import napari
 import numpy as np
 from qtpy.QtWidgets import QApplication
 
+from napari_amodal.annotation.review import (
+    ClipReview,
+    begun,
+    handed_in,
+    judged,
+    with_time,
+    write_review,
+)
+from napari_amodal.boxes import box_of
 from napari_amodal.clip import clip_from_array
 from napari_amodal.formats.tabe51 import write_tabe51
 from napari_amodal.levels import occlusion_of
@@ -33,6 +47,8 @@ from napari_amodal.widgets.frame_levels import known_occlusion
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = (1500, 880)
+#: An annotator's laptop.
+SMALL = (1366, 768)
 
 
 def pump(seconds: float) -> None:
@@ -50,6 +66,11 @@ def shoot(viewer: napari.Viewer, name: str) -> None:
     picture = cv2.imread(str(path))
     assert picture is not None
     cv2.imwrite(str(path), picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+
+
+def wait_for(is_so: Callable[[], bool]) -> None:
+    while not is_so():
+        pump(0.05)
 
 
 def frame_with(widget: CompletionWidget, share: float) -> int:
@@ -108,6 +129,89 @@ def picture_sample() -> None:
     viewer.theme = "light"
     widget.engines.settings_button.click()
     shoot(viewer, "plugin-light")
+    viewer.close()
+
+
+def picture_tutorial() -> None:
+    """The pictures of docs/tutorial.md, on a small screen, in the order of the work."""
+    viewer, widget = open_panel()
+    viewer.window.resize(*SMALL)
+    viewer.open_sample("napari-amodal", "sample")
+    pump(1.5)
+    widget.model.go_to(0)
+    assert widget.model.query is not None
+    box = box_of(np.asarray(widget.model.query.data[0]) != 0)
+    assert box is not None
+    around, annotation = widget.around, widget.model.annotation
+    around.prompts.point.click()
+    around.prompting.reset()
+    around.prompting.point(box=box.padded(3))
+    wait_for(lambda: not around.prompting.is_busy)
+    viewer.reset_view()
+    shoot(viewer, "tutorial-click")
+
+    around.prompts.point.click()
+    widget.run_button.click()
+    wait_for_run(viewer, widget)
+    widget.clip_section.fold(False)
+    widget.model.go_to(frame_with(widget, 0.6))
+    shoot(viewer, "tutorial-run")
+
+    frame = widget.model.frame
+    amodal = next(found.layer for found in widget.model.layers.layers if found.role == "amodal")
+    viewer.layers.selection.active = amodal
+    amodal.mode = "paint"
+    around.tools.transform((0, 6))
+    pump(1)
+    shoot(viewer, "tutorial-correct")
+
+    widget.corrections.update_button.click()
+    wait_for_run(viewer, widget)
+    widget.tools_section.fold(True)
+    around.timeline._select(range(max(0, frame - 3), frame + 4))
+    shoot(viewer, "tutorial-update")
+    around.keys.show_sheet()
+    pump(0.5)
+    assert around.keys._sheet is not None
+    around.keys._sheet.grab().save(str(IMAGES / "tutorial-keys.png"))
+    around.keys._sheet.close()
+    annotation.close()
+    viewer.close()
+
+
+def picture_review() -> None:
+    """A folder of clips in the dock *Amodal dataset*."""
+    viewer, widget = open_panel()
+    viewer.window.resize(*SMALL)
+    folder = Path(tempfile.mkdtemp()) / "week 47"
+    folder.mkdir()
+    clip = sample_clip().clip
+    for name in ("cup_1", "cup_2", "cup_3", "cup_4", "cup_5"):
+        frames = folder / name / "frames"
+        frames.mkdir(parents=True)
+        for frame in range(4):
+            picture = cv2.cvtColor(clip.frame(frame), cv2.COLOR_RGB2BGR)
+            cv2.imwrite(str(frames / f"{frame:05d}.jpg"), picture)
+    four = handed_in(begun(ClipReview(objects=1, frames_corrected=4), "ann"))
+    done = judged(four, "bea", accepted=True)
+    back = judged(
+        handed_in(begun(ClipReview(objects=1, frames_corrected=2), "ann")),
+        "bea",
+        accepted=False,
+        reason="the handle is missing in frames 20 to 31",
+    )
+    waiting = handed_in(begun(ClipReview(objects=2, frames_corrected=7), "ann"))
+    reviews = (("cup_1", done, 300), ("cup_2", back, 190), ("cup_3", waiting, 410))
+    for name, review, seconds in reviews:
+        write_review(folder, name, with_time(review, "ann", seconds))
+    _, dock = viewer.window.add_plugin_dock_widget("napari-amodal", "Amodal dataset", tabify=True)
+    dock.person.setText("ann")
+    dock.open_folder(folder)
+    dock.open("cup_2")
+    pump(1.5)
+    viewer.reset_view()
+    shoot(viewer, "tutorial-review")
+    widget.model.annotation.close()
     viewer.close()
 
 
@@ -183,12 +287,15 @@ def picture_report(folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Make the pictures in docs/images.")
     parser.add_argument("clip", type=Path, nargs="?", help="a clip folder with a query mask")
-    parser.add_argument("--only", choices=("plugin", "compose", "report"))
+    parser.add_argument("--only", choices=("plugin", "tutorial", "compose", "report"))
     parser.add_argument("frame", type=int, nargs="?", help="the frame of it to show")
     chosen = parser.parse_args()
     IMAGES.mkdir(exist_ok=True)
     if chosen.only in (None, "plugin"):
         picture_sample()
+    if chosen.only in (None, "tutorial"):
+        picture_tutorial()
+        picture_review()
     with tempfile.TemporaryDirectory() as folder:
         if chosen.only in (None, "compose"):
             picture_composing(Path(folder))

@@ -20,6 +20,7 @@ from typing import Any
 from napari_amodal.errors import CallError
 
 ENGINES_GROUP = "napari_amodal.engines"
+PROMPTERS_GROUP = "napari_amodal.prompters"
 
 
 class StageKind(StrEnum):
@@ -97,6 +98,25 @@ def _load(point: EntryPoint, what: str) -> Any:
         raise CallError(
             f"the {what} {point.name!r} ({point.value}) cannot be loaded: {error}"
         ) from error
+
+
+def prompter_names() -> tuple[str, ...]:
+    """Names of the prompters: what makes masks from clicks; nothing of theirs is imported."""
+    return tuple(sorted(_entry_points(PROMPTERS_GROUP)))
+
+
+def prompter_type(name: str) -> Any:
+    """The class of a prompter (`napari_amodal.stages.Prompter`).
+
+    Raises
+    ------
+    CallError
+        There is none of that name, or its package cannot be imported.
+    """
+    known = _entry_points(PROMPTERS_GROUP)
+    if name not in known:
+        raise CallError(f"there is no prompter {name!r}; there are: {', '.join(sorted(known))}")
+    return _load(known[name], "prompter")
 
 
 def engine_names() -> tuple[str, ...]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_amodal.boxes import Box
-from napari_amodal.clip import Clip
+from napari_amodal.clip import Clip, Frame
 from napari_amodal.levels import FrameOcclusion
 from napari_amodal.masks import Mask, MaskStack
 from napari_amodal.progress import Watch
@@ -206,6 +206,39 @@ class Tracker(Stage, Protocol):
     def track(
         self, clip: Clip, queries: Mapping[int, Query], watch: Watch
     ) -> Mapping[int, VisibleTrack]: ...
+
+
+class Prompter(Protocol):
+    """Makes a mask of one frame from clicks and a box, fast enough to be watched.
+
+    Attributes
+    ----------
+    title : str
+        What it is called, for people.
+    rank : int
+        Of those that lack nothing, the highest is taken unless another is chosen.
+    """
+
+    title: ClassVar[str]
+    rank: ClassVar[int]
+
+    @classmethod
+    def missing(cls) -> tuple[str, ...]:
+        """What it lacks on this machine, each with the remedy; empty where it can run."""
+        ...
+
+    def mask(self, frame: Frame, clicks: Clicks, begin: Mask | None = None) -> Mask:
+        """The object that was pointed at, bool ``(H, W)``.
+
+        Parameters
+        ----------
+        frame : ndarray
+            uint8 ``(H, W, 3)``; what is learned from it may be kept as long as it is the same one.
+        clicks : Clicks
+        begin : ndarray, optional
+            The mask before the last click, bool ``(H, W)``.
+        """
+        ...
 
 
 class OcclusionReasoner(Stage, Protocol):

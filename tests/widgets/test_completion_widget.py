@@ -16,7 +16,6 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 from napari_amodal.formats.tabe51 import read_tabe51
 from napari_amodal.stages import VisibleTrack
 from napari_amodal.widgets.completion_widget import CompletionWidget
-from napari_amodal.widgets.frame_strip import DOUBT_PIXEL, MARGIN
 from still_engine import StillTracker
 
 from .driving import (
@@ -321,13 +320,10 @@ def test_frames_where_the_tracker_is_unsure_are_marked_until_corrected(
 
     monkeypatch.setattr(StillTracker, "track", unsure)
     run_to_its_end(qtbot, widget)
-    strip = widget.strip
+    timeline = widget.around.timeline
     qtbot.waitUntil(lambda: widget.model.levels.doubtful == {1: {4, 5}})
-    assert "unsure" in strip._tip(4) and "unsure" not in strip._tip(3)
-    picture = strip.grab().toImage()
-    bottom, column = strip.height() - MARGIN - 1, picture.width() // 8
-    assert picture.pixel(int(4.25 * column), bottom) == DOUBT_PIXEL
-    assert picture.pixel(int(3.25 * column), bottom) != DOUBT_PIXEL
+    qtbot.waitUntil(lambda: widget.around.facts.facts[1].doubt[4] > 0.8)
+    assert "confidence 0.10" in timeline.tip(1, 4) and "0.10" not in timeline.tip(1, 3)
 
     widget.model.go_to(4)
     paint_square(widget.model.viewer.layers["visible"], 4, corner=(30, 40))
@@ -335,7 +331,7 @@ def test_frames_where_the_tracker_is_unsure_are_marked_until_corrected(
     monkeypatch.setattr(StillTracker, "track", track)
     run_to_its_end(qtbot, widget)
     qtbot.waitUntil(lambda: widget.model.levels.doubtful == {1: set()})
-    assert "unsure" not in strip._tip(5)
+    qtbot.waitUntil(lambda: "0.10" not in timeline.tip(1, 5))
 
 
 def test_a_fault_in_a_stage_is_shown_and_leaves_the_widget_usable(

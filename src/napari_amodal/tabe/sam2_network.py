@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import Sam2VideoModel
 
-from napari_amodal.clip import Clip
+from napari_amodal.clip import Clip, Frame
 from napari_amodal.masks import Mask
 from napari_amodal.stages import Clicks, Query
 from napari_amodal.tabe.pretrained import load_pretrained
@@ -68,6 +69,8 @@ class Sam2Network:
         self._model = model.to(device)
         self.device = device
         self._encoder = CapturedEncoder(self._model) if device.type == "cuda" else None
+        self._clicked = CurrentFrame(self._model, self._encoder)
+        self._clicked_frame: Frame | None = None
         #: How many frames back the model looks, for masks and for pointers to the object.
         self._reach = max(config.num_maskmem, config.max_object_pointers_in_encoder) - 1
 
@@ -109,6 +112,21 @@ class Sam2Network:
                 current.show(index, pixels)
                 for follower in visits[number].objects:
                     yield self._step(follower, index, visits[number].direction)
+
+    def clicked(self, pixels: Frame, clicks: Clicks) -> Mask:
+        """The object that was clicked on a frame, uint8 ``(H, W, 3)``; bool ``(H, W)``.
+
+        The frame is encoded once, as long as it is the same array.
+        """
+        if self._clicked_frame is not pixels:
+            self._clicked = CurrentFrame(self._model, self._encoder)
+            self._clicked.show(0, pixels)
+            self._clicked_frame = pixels
+        session = ObjectSession(self._clicked, 1, *pixels.shape[:2])
+        session.prompt(0, clicks)
+        logits, _ = self._run(session, 0, reverse=False)
+        mask = F.interpolate(logits.float(), session.frame_size, mode="bilinear")[0, 0] > 0
+        return np.asarray(mask.cpu().numpy(), np.bool_)
 
     def _step(self, follower: _Follower, frame: int, direction: Literal[0, 1, -1]) -> TrackedMask:
         session = follower.session

@@ -31,13 +31,13 @@ from napari_amodal.widgets.completion_run import RunRequest
 from napari_amodal.widgets.correction_box import CorrectionBox
 from napari_amodal.widgets.engine_picker import EnginePicker
 from napari_amodal.widgets.export_job import export_folders, exported_layers
-from napari_amodal.widgets.frame_strip import FrameStrip
 from napari_amodal.widgets.layer_clip import clip_of
 from napari_amodal.widgets.layer_combo import LayerCombo
 from napari_amodal.widgets.object_list import ObjectList
 from napari_amodal.widgets.occlusion_view import OcclusionView
 from napari_amodal.widgets.section import Section
 from napari_amodal.widgets.session_bar import SessionOffer
+from napari_amodal.widgets.surroundings import Surroundings
 
 
 class CompletionWidget(QWidget):
@@ -55,6 +55,7 @@ class CompletionWidget(QWidget):
         viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self.model = CompletionModel(viewer, self)
         self._watch = self.model.query_link.search
+        self.around = Surroundings(self.model, self)
         self._make_inputs(viewer)
         self._make_run_controls()
         self._make_results()
@@ -90,9 +91,7 @@ class CompletionWidget(QWidget):
 
     def _make_run_controls(self) -> None:
         self.run_button = QPushButton("Run")
-        self.run_button.setShortcut("Ctrl+Return")
         self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setShortcut("Ctrl+.")
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
         self.progress.setTextVisible(False)
@@ -102,7 +101,6 @@ class CompletionWidget(QWidget):
     def _make_results(self) -> None:
         self.results_title = QLabel()
         self.occlusion = OcclusionView()
-        self.strip = FrameStrip()
         self.keep_edits = QCheckBox("Keep my corrections when I run again")
         self.keep_edits.setChecked(True)
         self.keep_edits.setToolTip(
@@ -116,7 +114,6 @@ class CompletionWidget(QWidget):
         self.saved.setStyleSheet("color: gray")
         self.saved.setWordWrap(True)
         self.export_button = QPushButton("Export …")
-        self.export_button.setShortcut("Ctrl+Shift+E")
 
     def _lay_out(self) -> None:
         query_row = QHBoxLayout()
@@ -127,6 +124,7 @@ class CompletionWidget(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         form.addRow("Frames", self.frames)
         form.addRow("Query", query_row)
+        form.addRow(self.around.prompts)
         form.addRow(self.painted)
         form.addRow(self.every_frame)
         form.addRow("Engine", self.engines.list)
@@ -143,8 +141,10 @@ class CompletionWidget(QWidget):
         self.objects_section = Section("Objects")
         self.objects_section.rows.addWidget(self.objects)
         self.correct_section = Section("Correct")
-        for widget in (self.results_title, self.occlusion, self.strip, self.corrections):
+        for widget in (self.results_title, self.occlusion, self.corrections):
             self.correct_section.rows.addWidget(widget)
+        self.tools_section = Section("Hypotheses and shape tools", is_open=False)
+        self.tools_section.rows.addWidget(self.around.tools_box)
         inside = QWidget()
         layout = QVBoxLayout(inside)
         layout.setContentsMargins(6, 6, 6, 6)
@@ -154,6 +154,7 @@ class CompletionWidget(QWidget):
         layout.addLayout(run_row)
         for below in (self.progress, self.stage, self.objects_section, self.correct_section):
             layout.addWidget(below)
+        layout.addWidget(self.tools_section)
         layout.addWidget(self.export_button)
         layout.addWidget(self.saved)
         layout.addStretch(1)
@@ -176,8 +177,6 @@ class CompletionWidget(QWidget):
         self.cancel_button.clicked.connect(self._on_cancel)
         self.export_button.clicked.connect(self._on_export)
         self.painted.linkActivated.connect(self._on_frame_link)
-        self.strip.frame_chosen.connect(self.model.go_to)
-        self.model.levels.changed.connect(self._show_strip)
         self._watch.changed.connect(self._update)
         self.objects.run_wanted.connect(self._on_run)
         self.corrections.update_wanted.connect(self._on_update)
@@ -343,19 +342,15 @@ class CompletionWidget(QWidget):
         self.results_title.setText(f"Occlusion in frame {self.model.frame}")
         self.objects_section.setVisible(self.model.annotation.is_open)
         self.correct_section.setVisible(bool(self.model.annotation.objects))
+        self.tools_section.setVisible(bool(self.model.annotation.objects))
         for widget in (
             self.results_title,
             self.occlusion,
-            self.strip,
             self.keep_edits,
             self.export_button,
         ):
             widget.setVisible(bool(occlusions))
         self.occlusion.show_levels(occlusions)
-        self.strip.show_frame(self.model.frame)
-
-    def _show_strip(self) -> None:
-        self.strip.show_levels(self.model.levels.levels, self.model.levels.doubtful)
 
 
 def _is_image(layer: Layer) -> bool:
