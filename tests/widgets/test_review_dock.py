@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QApplication
 
 from napari_amodal.annotation.review import ReviewStatus, read_review, review_file
 from napari_amodal.annotation.session_search import is_in_use
@@ -43,6 +45,9 @@ def rows(dock: ReviewDock) -> list[tuple[str, str]]:
 
 
 def annotate(widget: CompletionWidget) -> None:
+    until = time.monotonic() + 10
+    while not widget.new_query.isEnabled() and time.monotonic() < until:
+        QApplication.processEvents()  # the panel hears of new layers when the window is idle
     widget.new_query.click()
     assert widget.model.query is not None
     paint_square(widget.model.query, 0)
