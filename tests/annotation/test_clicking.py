@@ -51,6 +51,13 @@ def test_a_click_beside_takes_away() -> None:
     assert not told[90, 144]
 
 
+def test_clicks_of_both_kinds_close_together_are_both_kept() -> None:
+    frame = picture(disk(HEIGHT, WIDTH, 90, 150, 30))
+    found = mask_from_clicks(frame, Clicks(((90.0, 150.0),), ((90.0, 153.0),)))
+    assert found[90, 150]
+    assert not found[90, 153]
+
+
 def test_the_same_clicks_give_the_same_mask() -> None:
     frame = picture(disk(HEIGHT, WIDTH, 90, 150, 30))
     clicks = Clicks(((90.0, 150.0),))

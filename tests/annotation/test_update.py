@@ -172,6 +172,21 @@ def test_an_update_is_cancelled(clip: Clip, true: MaskStack, state: ClipAnnotati
         )
 
 
+def test_frames_whose_visible_masks_were_given_are_completed_again(
+    clip: Clip, true: MaskStack, state: ClipAnnotation
+) -> None:
+    annotated = state.objects[1]
+    for frame in range(len(annotated)):
+        annotated = with_query(annotated, frame, true[frame])
+    more = true[6] | np.roll(true[6], 4, axis=0)
+    annotated = with_locks(corrected(annotated, {}, {6: more}), [10], locked=True)
+    found = update(clip, with_object(state, 1, annotated), 1, [6], DRAFT)
+    assert found.frames == (0, 1, 2, 3, 4, 5, 7, 8, 9)
+    for frame in found.frames:
+        assert found.after.amodal_origin[frame] is Origin.COMPLETED
+        assert found.after.visible.same_frame(annotated.visible, frame)
+
+
 def test_gaps() -> None:
     mask = np.ones((1, 1), np.bool_)
     annotated = ObjectAnnotation.empty("dot", "#ff0000", (20, 1, 1))

@@ -14,6 +14,7 @@ from hidden_scenes import (
     WIDTH,
     Found,
     HiddenScene,
+    bar,
     behind_pillar,
     behind_wall,
     crossed,
@@ -113,6 +114,19 @@ def test_an_amodal_mask_drawn_by_hand_is_kept(stages: Stages) -> None:
     drawn = {11: cv2.dilate(made.amodal[11].view(np.uint8), np.ones((9, 9))) > 0}
     found = stages.complete(made, Query({0: made.visible[0]}, drawn))
     assert (found.amodal[11] == drawn[11]).all()
+
+
+def test_a_hidden_part_drawn_by_hand_at_the_border_steers_the_frames_beside_it(
+    stages: Stages,
+) -> None:
+    made = scene(
+        lambda t: ellipse(40 + 4 * t, 20, 24, 22), lambda t: bar(84, 100), object_x=lambda t: 4 * t
+    )
+    alone = stages.complete(made, made.query(0))
+    assert alone.occlusion.frames[11].level is OcclusionLevel.NONE  # TABE's rule
+    found = stages.complete(made, Query({0: made.visible[0]}, {12: made.amodal[12]}))
+    assert found.occlusion.frames[11].level is OcclusionLevel.SLIGHT_OCCLUSION
+    assert iou(found.amodal[11], made.amodal[11]) > iou(alone.amodal[11], made.amodal[11])
 
 
 def test_an_object_that_is_never_seen_is_not_drawn(stages: Stages) -> None:

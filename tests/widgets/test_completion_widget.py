@@ -48,7 +48,7 @@ def test_buttons_say_what_is_missing(open_widget: Open, frames: np.ndarray, qtbo
     assert not widget.run_button.isEnabled() and "Open a clip" in widget.stage.text()
     widget.model.viewer.add_image(frames)
     qtbot.waitUntil(lambda: widget.model.stack is not None)
-    assert not widget.run_button.isEnabled() and "Press New" in widget.run_button.toolTip()
+    assert not widget.run_button.isEnabled() and "press New" in widget.run_button.toolTip()
     widget.new_query.click()
     assert widget.run_button.isEnabled()
     assert not widget.export_button.isEnabled()

@@ -145,9 +145,10 @@ def test_export_says_which_painted_layers_it_leaves_out(
     layers = widget.model.viewer.layers
     _, amodal, visible = widget.model.viewer.open(folder, plugin=PLUGIN)
     qtbot.waitUntil(lambda: widget.model.query is visible)
-    widget.every_frame.setChecked(True)
+    assert widget.every_frame.isChecked()  # masks of a folder, no slips of the brush
     choose_engine(widget, "still")
     run_to_its_end(qtbot, widget)
+    assert not visible.visible  # the run's own lie in the same place
     widget.model.start_export(tmp_path / "one", overwrite=False)
     wait_until_idle(qtbot, widget)
     assert said() == []  # what the folder gave and nobody touched is no correction

@@ -197,7 +197,25 @@ def _corrected(frame: Frame, clicks: Clicks, begin: Mask) -> Mask:
         beyond = np.setdiff1d(np.flatnonzero(~_in_box(pieces, clicks.box)), inside)
         outside = np.union1d(outside, beyond)
     chosen = RegionCut.of(pieces).solve(logistic(2 * prior), prior, inside, outside)
-    return _Found(pieces, chosen, clicked).mask(frame)
+    return _without_outside(_Found(pieces, chosen, clicked).mask(frame), clicks)
+
+
+def _without_outside(mask: Mask, clicks: Clicks) -> Mask:
+    """The mask without what is about a click outside that is still in it.
+
+    Two clicks of both kinds may lie in one superpixel, which cannot be in and out: each takes what
+    is nearer to it, as far as halfway to the nearest click inside.
+    """
+    height, width = mask.shape
+    for y, x in clicks.outside:
+        row, column = round(y), round(x)
+        if not (0 <= row < height and 0 <= column < width and mask[row, column]):
+            continue
+        apart = [float(np.hypot(y - dy, x - dx)) for dy, dx in clicks.inside]
+        disk = np.zeros((height, width), np.uint8)
+        cv2.circle(disk, (column, row), max(1, int(min(apart, default=2.0) / 2)), 1, cv2.FILLED)
+        mask = mask & (disk == 0)
+    return mask
 
 
 def _window_of(clicks: Clicks, begin: Mask) -> Box:

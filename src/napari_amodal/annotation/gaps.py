@@ -74,6 +74,23 @@ def gaps_beside(annotated: ObjectAnnotation, corrected: Iterable[int]) -> tuple[
     return tuple(gap for gap in gaps if gap.frames)
 
 
+def queried_beside(annotated: ObjectAnnotation, corrected: Iterable[int]) -> frozenset[int]:
+    """Frames with a painted query in a row right beside newly corrected ones, up to a lock.
+
+    Their visible masks are true and are not tracked again; what is hidden there is to be completed
+    again. Where a folder gave the visible masks of all frames, these are all that an update does.
+    """
+    queried = annotated.query_frames - annotated.locked
+    found: set[int] = set()
+    for start in frozenset(corrected) & annotated.locked:
+        for step in (1, -1):
+            frame = start + step
+            while frame in queried:
+                found.add(frame)
+                frame += step
+    return frozenset(found)
+
+
 def looks_for(annotated: ObjectAnnotation, start: int, without: Collection[int]) -> list[int]:
     """True frames that show the object well: at most `LOOKS`, those nearest to `start` last.
 

@@ -11,7 +11,7 @@ import numpy as np
 from napari_amodal.boxes import Box
 from napari_amodal.engine import ObjectCompletion
 from napari_amodal.export import Annotation, Origin
-from napari_amodal.levels import FrameOcclusion, OcclusionLevel, frame_occlusion
+from napari_amodal.levels import NO_UP_TO, FrameOcclusion, OcclusionLevel, frame_occlusion
 from napari_amodal.masks import Mask, MaskStack
 from napari_amodal.stages import Clicks, Hypothesis, Query
 
@@ -207,15 +207,24 @@ def _marked(
     """The object with other masks on some frames, which are marked where they differ."""
     new_visible = {f for f in frames if not annotated.visible.same_frame(visible, f)}
     new_amodal = {f for f in frames if not annotated.amodal.same_frame(amodal, f)}
+    drawn = {frame for frame in new_amodal if _is_hidden(visible, amodal, frame)}
     return replace(
         annotated,
         visible=visible,
         amodal=amodal,
+        leaving=annotated.leaving - drawn,
         visible_origin=with_origin(annotated.visible_origin, new_visible, Origin.EDITED),
         amodal_origin=with_origin(annotated.amodal_origin, new_amodal, Origin.EDITED),
         locked=annotated.locked | new_visible | new_amodal,
         fresh=annotated.fresh | new_visible | new_amodal,
     )
+
+
+def _is_hidden(visible: MaskStack, amodal: MaskStack, frame: int) -> bool:
+    """Whether a frame's masks say that some of an object is hidden of which something is seen."""
+    seen, whole = visible[frame], amodal[frame]
+    hidden = np.count_nonzero(whole & ~seen)
+    return bool(seen.any() and hidden > NO_UP_TO * np.count_nonzero(whole | seen))
 
 
 def with_origin(

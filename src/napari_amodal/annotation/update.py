@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from napari_amodal.annotation.gaps import (
     gaps_beside,
     lead_to,
     looks_for,
+    queried_beside,
     runs_of,
     window_around,
 )
@@ -71,7 +72,7 @@ def update(
     clip: Clip,
     state: ClipAnnotation,
     object_id: int,
-    corrected: Iterable[int],
+    corrected: Collection[int],
     engine: Engine,
     *,
     settings: Overrides | None = None,
@@ -88,7 +89,7 @@ def update(
     clip : Clip
     state : ClipAnnotation
     object_id : int
-    corrected : iterable of int
+    corrected : collection of int
         The locked frames that were corrected since the last run.
     engine : Engine
     settings : mapping, optional
@@ -108,13 +109,14 @@ def update(
     """
     before = state.objects[object_id]
     gaps = gaps_beside(before, corrected)
-    frames = tuple(sorted({frame for gap in gaps for frame in gap.frames}))
+    tracked = {frame for gap in gaps for frame in gap.frames}
+    frames = tuple(sorted(tracked | queried_beside(before, corrected)))
     if not frames:
         return Update(object_id, before, before, ())
     new = frozenset(corrected) & before.locked
     runner = _Runner(clip, object_id, engine, settings or {}, on_progress, is_cancelled, new)
     after = before
-    step, done = _TRACKING_SHARE / sum(gap.steps for gap in gaps), 0
+    step, done = _TRACKING_SHARE / max(1, sum(gap.steps for gap in gaps)), 0
     for gap in gaps:
         after = runner.track_gap(after, gap, step * done, step)
         done += gap.steps

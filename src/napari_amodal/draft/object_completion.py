@@ -85,7 +85,8 @@ def complete_object(
     told: dict[int, _Told] = {}
     for frame, drawn in drawn_frames(clip, scene, answers, on_frame):
         told[frame] = _told(track.masks[frame], drawn, query.amodal.get(frame), frame in clear)
-    return _joined(track.masks, [told[frame] for frame in range(len(clip))], clear)
+    frames = [told[frame] for frame in range(len(clip))]
+    return _joined(track.masks, frames, clear, frozenset(query.amodal))
 
 
 def _never_seen(visible: MaskStack) -> DrawnOcclusion:
@@ -149,9 +150,13 @@ def _whole_box(inside: Box | None, beyond: Box | None, height: int, width: int) 
     )
 
 
-def _joined(visible: MaskStack, told: list[_Told], clear: frozenset[int]) -> DrawnOcclusion:
+def _joined(
+    visible: MaskStack, told: list[_Told], clear: frozenset[int], known: frozenset[int]
+) -> DrawnOcclusion:
     amounts = [one.amount for one in told]
+    hidden = {frame for frame in known if (amounts[frame] or 0.0) > NO_UP_TO}
     gone = _gone(visible, amounts)
+    gone -= _seen_with(gone, visible, hidden)
     frames, boxes = [], []
     for frame, one in enumerate(told):
         if frame in gone or one.amount is None:
@@ -177,6 +182,22 @@ def _gone(visible: MaskStack, amounts: list[float | None]) -> frozenset[int]:
         return leaving
     amount = max(amounts[frame] or 0.0 for frame in seen[:_FIRST_SEEN])
     return leaving - (frozenset(range(seen[0])) if 1 - amount < _EMERGING_SHARE else frozenset())
+
+
+def _seen_with(gone: frozenset[int], visible: MaskStack, hidden: set[int]) -> frozenset[int]:
+    """Frames of `gone`, something of the object seen, in one row with one of `hidden`.
+
+    There the annotator has drawn a hidden part: the object is at the border and hidden besides,
+    which TABE's rule does not tell from leaving.
+    """
+    found: set[int] = set()
+    for start in hidden & gone:
+        for step in (1, -1):
+            frame = start
+            while frame in gone and visible.boxes[frame] is not None:
+                found.add(frame)
+                frame += step
+    return frozenset(found)
 
 
 def _hypotheses(

@@ -21,7 +21,7 @@ from napari_amodal.widgets.export_job import ExportJob, export_hindrance
 from napari_amodal.widgets.frame_levels import FrameLevels, known_occlusion
 from napari_amodal.widgets.job_control import ExportControl, JobControl
 from napari_amodal.widgets.layer_clip import check_lies_on, clip_of, grid_of, stack_fault
-from napari_amodal.widgets.layer_origin import origin_of
+from napari_amodal.widgets.layer_origin import LayerRole, origin_of
 from napari_amodal.widgets.mask_layers import MaskLayers
 from napari_amodal.widgets.opening_work import begin_history, given_layers, was_followed
 from napari_amodal.widgets.query_layer import make_query_layer
@@ -86,6 +86,7 @@ class CompletionModel(QObject):
             control.told.connect(self._say)
         self.jobs.progressed.connect(self.progressed)
         self.jobs.ended.connect(self.masks_changed)
+        self.jobs.ended.connect(self._leave_query)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_step)
         self.annotation.frames_changed.connect(self._on_frames_changed)
@@ -161,6 +162,24 @@ class CompletionModel(QObject):
         if origin.query_frame is not None and query not in self._queries_shown:
             self._queries_shown.add(query)
             self.go_to(origin.query_frame)
+
+    def _leave_query(self) -> None:
+        """After a run the next stroke is for its masks: a query that lies over them makes way."""
+        query, layers = self.query, self.viewer.layers
+        found = [found for found in self.layers.layers if found.role is LayerRole.AMODAL]
+        own = [found.layer for found in found if found.object_id == self.annotation.current]
+        if query is None or not own or self.jobs.completion is None:
+            return
+        if layers.selection.active is query:
+            layers.selection.active = own[0]
+        if self.has_given_visible:
+            query.visible = False
+
+    @property
+    def has_given_visible(self) -> bool:
+        """Whether the query layer holds the visible masks of all frames, as a folder gave them."""
+        origin = None if self.query is None else origin_of(self.query.metadata)
+        return origin is not None and origin.role is LayerRole.VISIBLE
 
     @property
     def stack_fault(self) -> str:

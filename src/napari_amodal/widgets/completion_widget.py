@@ -197,6 +197,8 @@ class CompletionWidget(QWidget):
 
     def _on_query(self, layer: Layer | None) -> None:
         self.model.choose_query(layer if isinstance(layer, Labels) else None)
+        if self.model.has_given_visible:  # that all frames are painted is no slip
+            self.every_frame.setChecked(True)
 
     def _request(self, only: int | None = None) -> RunRequest | None:
         engine = self.engines.choice.engine
@@ -281,7 +283,7 @@ class CompletionWidget(QWidget):
             return self.model.stack_fault
         has_truth = any(found.anchors for found in self.model.annotation.objects.values())
         if self.model.query is None and not has_truth:
-            return "Press New and paint the object on one frame"
+            return "Click the object (Ctrl+K), or press New and paint it on one frame"
         choice = self.engines.choice
         return f"{choice.name} lacks something, see above" if choice.lacks else ""
 

@@ -86,6 +86,8 @@ class Prompting(QObject):
             self._annotation.add_object()
         if self._model.query is None:
             self._model.make_query()
+            assert self._model.query is not None
+            self._model.query.mode = "pan_zoom"  # who clicks does not find a brush in the end
         self._before = layers.selection.active
         layer = self._made()
         self._model.viewer.add_layer(layer)
