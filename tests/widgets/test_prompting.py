@@ -80,6 +80,21 @@ def test_a_click_is_a_query_and_a_run_follows(qtbot: Any, widget: CompletionWidg
     assert annotation.objects[1].visible[0].any()
 
 
+def test_clicks_on_a_second_frame_are_no_slip(qtbot: Any, widget: CompletionWidget) -> None:
+    drag(widget, [(18, 16)])
+    wait(qtbot, widget)
+    widget.model.go_to(5)
+    drag(widget, [(18, 36)])
+    wait(qtbot, widget)
+    widget.around.prompts.point.click()
+    assert widget.model.query is not None
+    assert widget.model.query.mode == "pan_zoom"  # a drag on the canvas paints nothing
+    run_to_its_end(qtbot, widget)
+    assert sorted(widget.model.annotation.objects[1].query_frames) == [0, 5]
+    (amodal,) = (found for found in widget.model.layers.layers if found.role == "amodal")
+    assert widget.model.viewer.layers.selection.active is amodal.layer
+
+
 def test_a_box_and_a_click_beside(qtbot: Any, widget: CompletionWidget) -> None:
     drag(widget, [(7, 5), (20, 20), (28, 26)])
     wait(qtbot, widget)

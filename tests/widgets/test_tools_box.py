@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 
 from napari_amodal.annotation.clip_annotation import with_object
-from napari_amodal.annotation.object_annotation import CONSENSUS, corrected, with_locks
+from napari_amodal.annotation.object_annotation import (
+    CONSENSUS,
+    ObjectAnnotation,
+    corrected,
+    with_locks,
+)
 from napari_amodal.masks import MaskStack
 from napari_amodal.stages import Hypothesis
 from napari_amodal.widgets.completion_widget import CompletionWidget
@@ -202,3 +207,24 @@ def test_a_mask_is_copied_with_its_motion_but_not_onto_locked_frames(
         found = amodal(widget, frame)
         assert (found & wanted).sum() / (found | wanted).sum() > 0.85
     assert annotation.undo_label == "Copy frame 2 to 2 frames"
+
+
+def test_nothing_hidden_on_the_frame_or_the_chosen_ones(widget: CompletionWidget) -> None:
+    annotation, tools = widget.model.annotation, widget.around.tools_box
+
+    def hide(one: ObjectAnnotation) -> ObjectAnnotation:
+        more = one.visible[2] | box_mask(30, 30, 40, 40)
+        return replace(one, amodal=one.amodal.replaced(dict.fromkeys(range(2, 7), more)))
+
+    annotation.change("Set up", 1, hide)
+    tools.unhide.click()
+    now = annotation.objects[1]
+    assert now.amodal.same_frame(now.visible, 2) and now.locked == {2}
+    tools.select(range(3, 6))
+    tools.unhide.click()
+    now = annotation.objects[1]
+    assert annotation.undo_label == "Nothing hidden, frames 3 to 5"
+    assert all(now.amodal.same_frame(now.visible, frame) for frame in (3, 4, 5))
+    assert now.locked == {2, 3, 4, 5} and amodal(widget, 6)[35, 35]
+    annotation.undo()
+    assert amodal(widget, 4)[35, 35]

@@ -86,7 +86,7 @@ class CompletionModel(QObject):
             control.told.connect(self._say)
         self.jobs.progressed.connect(self.progressed)
         self.jobs.ended.connect(self.masks_changed)
-        self.jobs.ended.connect(self._leave_query)
+        self.jobs.ended.connect(self._on_job_ended)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_step)
         self.annotation.frames_changed.connect(self._on_frames_changed)
@@ -138,6 +138,7 @@ class CompletionModel(QObject):
         if any(found.query_frames for found in self.annotation.objects.values()):
             self.query = None
             self.make_query()
+            self._leave_query()
         frame = session.view.get("frame")
         if isinstance(frame, int) and 0 <= frame < self.annotation.state.shape[0]:
             self.go_to(frame)
@@ -163,12 +164,16 @@ class CompletionModel(QObject):
             self._queries_shown.add(query)
             self.go_to(origin.query_frame)
 
+    def _on_job_ended(self) -> None:
+        if self.jobs.completion is not None:
+            self._leave_query()
+
     def _leave_query(self) -> None:
         """After a run the next stroke is for its masks: a query that lies over them makes way."""
         query, layers = self.query, self.viewer.layers
         found = [found for found in self.layers.layers if found.role is LayerRole.AMODAL]
         own = [found.layer for found in found if found.object_id == self.annotation.current]
-        if query is None or not own or self.jobs.completion is None:
+        if query is None or not own:
             return
         if layers.selection.active is query:
             layers.selection.active = own[0]

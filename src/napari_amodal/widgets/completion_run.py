@@ -105,10 +105,11 @@ class CompletionRun:
                 for object_id, known in self._begin.objects.items()
             }
         every = self._request.every_frame
+        clicked = {i: known.clicks.keys() for i, known in self._begin.objects.items()}
         try:
             return read_queries(
                 self._labels, self._query_name, every_frame=every, check=job.check,
-                only=self._request.only,
+                only=self._request.only, clicked=clicked,
             )  # fmt: skip
         except InputError:
             known = [found for found in self._begin.objects.values() if found.anchors]

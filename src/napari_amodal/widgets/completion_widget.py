@@ -166,7 +166,9 @@ class CompletionWidget(QWidget):
         outside = QVBoxLayout(self)
         outside.setContentsMargins(0, 0, 0, 0)
         outside.addWidget(scrolled)
-        self.setMinimumWidth(340)  # napari's title for the dock fits
+        bar = scrolled.verticalScrollBar()
+        assert bar is not None
+        self.setMinimumWidth(340 + bar.sizeHint().width())  # napari's title for the dock fits
 
     def _connect(self) -> None:
         self.frames.layer_chosen.connect(self._on_frames)

@@ -133,6 +133,20 @@ class MaskTools(QObject):
 
         self._annotation.change(f"{what}, frame {frame}", current, changed, frozenset({frame}))
 
+    def nothing_hidden(self, frames: range) -> None:
+        """Say that what is visible is all of the object; several locked frames are left alone."""
+        current = self._annotation.current
+        if current is None or self.is_busy:
+            return
+        self._model.hear_now()
+
+        def changed(now: ObjectAnnotation) -> ObjectAnnotation:
+            free = [frame for frame in frames if len(frames) == 1 or frame not in now.locked]
+            return corrected(now, {}, {frame: now.visible[frame] for frame in free})
+
+        told = frames_told(list(frames))
+        self._annotation.change(f"Nothing hidden, {told}", current, changed, frozenset(frames))
+
     def _with_amodal(self, now: ObjectAnnotation, masks: Masks) -> ObjectAnnotation:
         """The object with amodal masks by hand, the visible part in them where that is wanted."""
         if self._annotation.state.amodal_contains_visible:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -67,8 +68,11 @@ def read_queries(
     every_frame: bool,
     check: Callable[[], None],
     only: int | None = None,
+    clicked: Mapping[int, Collection[int]] = MappingProxyType({}),
 ) -> dict[int, Query]:
     """What is painted in a query layer, by object, or of one object `only`.
+
+    Frames that were `clicked`, by object, are meant; of others, one an object may be painted.
 
     Raises
     ------
@@ -86,14 +90,15 @@ def read_queries(
         )
     if not every_frame:
         for object_id, masks in found.items():
-            _check_one_frame(object_id, masks, name)
+            by_brush = masks.keys() - set(clicked.get(object_id, ()))
+            _check_one_frame(object_id, by_brush, name)
     return {object_id: Query(masks) for object_id, masks in found.items()}
 
 
-def _check_one_frame(object_id: int, masks: Mapping[int, Mask], name: str) -> None:
-    if len(masks) > 1:
+def _check_one_frame(object_id: int, frames: Collection[int], name: str) -> None:
+    if len(frames) > 1:
         raise InputError(
-            f"object {object_id} is painted on frames {frame_list(sorted(masks))} of {name!r}: "
+            f"object {object_id} is painted on frames {frame_list(sorted(frames))} of {name!r}: "
             "erase all but one, or tick 'Use every painted frame'"
         )
 

@@ -100,6 +100,11 @@ class ToolsBox(QWidget):
         self.copy = _button(
             "Copy to", "Copy this frame's amodal mask to the frames above, with the motion"
         )
+        self.unhide = _button(
+            "Nothing hidden",
+            "What is visible is all of the object: on this frame, or on the frames above where "
+            "they are not the whole clip",
+        )
         self.cancel = _button("Cancel", "Stop the tool")
         for button, done in (
             (self.fill, tools.fill_holes),
@@ -107,6 +112,7 @@ class ToolsBox(QWidget):
             (self.specks, tools.drop_specks),
             (self.interpolate, tools.interpolate),
             (self.copy, lambda: tools.copy_to(self.frames)),
+            (self.unhide, self._on_nothing_hidden),
             (self.cancel, tools.cancel),
         ):
             button.clicked.connect(done)
@@ -145,6 +151,7 @@ class ToolsBox(QWidget):
         ):
             field.setToolTip(tip)
             field.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self._shape_grid.addWidget(self.unhide, 4, 0, 1, 3)
         self._shape_grid.addLayout(moving, 2, 0, 1, 3)
         self._shape_grid.addLayout(shaping, 3, 0, 1, 3)
 
@@ -183,6 +190,10 @@ class ToolsBox(QWidget):
             self.turn.value(),
         )
 
+    def _on_nothing_hidden(self) -> None:
+        frame, is_whole = self._model.frame, len(self.frames) == self.last.maximum() + 1
+        self._tools.nothing_hidden(range(frame, frame + 1) if is_whole else self.frames)
+
     def _on_contains(self, wanted: bool) -> None:
         annotation = self._model.annotation
         if annotation.history is not None:
@@ -217,7 +228,7 @@ class ToolsBox(QWidget):
         self.choice.setPlaceholderText("no hypotheses yet: run first")
         self.divided.setEnabled(count > 1)
         has_mask = current is not None and current.amodal.boxes[self._model.frame] is not None
-        for button in (self.fill, self.smooth, self.specks, self.copy, self.apply):
+        for button in (self.fill, self.smooth, self.specks, self.copy, self.unhide, self.apply):
             button.setEnabled(has_mask and not tools.is_busy)
         self.interpolate.setEnabled(current is not None and not tools.is_busy)
         self.cancel.setEnabled(tools.is_busy)
