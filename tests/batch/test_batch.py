@@ -93,11 +93,11 @@ def test_a_killed_batch_leaves_no_process(paced: Paced) -> None:
 
 def test_what_another_engine_made_is_not_taken_for_done(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    given = Method("draft", {}, given=True)
+    given = Method("flow+outline+shape", {}, given=True)
     (first, *_) = plan_batch(dataset, out, given).jobs
     assert complete_clip(first, lambda: False).status is Status.DONE
     assert plan_batch(dataset, out, given).done == ("clip-1",)
-    changed = Method("draft", {"shape": {"detail": 128}}, given=True)
+    changed = Method("flow+outline+shape", {"shape": {"detail": 128}}, given=True)
     with pytest.raises(CallError, match=r"clip-1 was completed in another way \(shape"):
         plan_batch(dataset, out, changed)
     assert len(plan_batch(dataset, out, changed, overwrite=True).jobs) == len(CLIPS)
