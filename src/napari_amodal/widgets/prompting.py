@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from napari.layers import Shapes
+from napari.layers import Labels, Shapes
 from napari.utils.notifications import notification_manager, show_error, show_info
 from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
 
@@ -86,8 +86,9 @@ class Prompting(QObject):
             self._annotation.add_object()
         if self._model.query is None:
             self._model.make_query()
-            assert self._model.query is not None
-            self._model.query.mode = "pan_zoom"  # who clicks does not find a brush in the end
+            query = layers.selection.active
+            if isinstance(query, Labels):
+                query.mode = "pan_zoom"  # who clicks does not find a brush in the end
         self._before = layers.selection.active
         layer = self._made()
         self._model.viewer.add_layer(layer)
