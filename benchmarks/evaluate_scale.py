@@ -66,8 +66,9 @@ def main() -> None:
     process = psutil.Process()
     pairs = match_clips(options.folder, options.folder).pairs
     found, started = {}, time.perf_counter()
-    for at, (name, clip) in enumerate(score_set(pairs, options.workers), 1):
-        found[name] = clip
+    for at, one in enumerate(score_set(pairs, options.workers), 1):
+        assert one.scores is not None, one.wrong
+        found[one.name] = one.scores
         if at % max(1, options.clips // 5) == 0:
             workers = [child.memory_info().rss >> 20 for child in process.children()]
             own = process.memory_info().rss >> 20

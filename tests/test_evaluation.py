@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from statistics import fmean, stdev
@@ -84,8 +85,8 @@ def test_hypotheses_are_scored_one_by_one(truth: Path, published: Path) -> None:
 
 def test_a_set_is_scored_alike_in_one_process_and_in_several(truth: Path, published: Path) -> None:
     pairs = match_clips(published, truth).pairs
-    alone = dict(score_set(pairs, workers=1))
-    spread = dict(score_set(pairs, workers=2))
+    alone = {one.name: one.scores for one in score_set(pairs, workers=1) if one.scores}
+    spread = {one.name: one.scores for one in score_set(pairs, workers=2) if one.scores}
     assert alone == spread
     whole = set_scores(alone)
     runs = [fmean(clip.hypotheses[h].scores.miou or 0 for clip in alone.values()) for h in range(3)]
@@ -149,6 +150,35 @@ def test_the_report_is_one_whole_page_that_loads_nothing(
     for anchor in (where for where in page.loaded if where.startswith("#")):
         assert f'id="{anchor[1:]}"' in text
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_clip_that_cannot_be_scored_is_named_and_costs_no_other(
+    truth: Path, published: Path, tmp_path: Path
+) -> None:
+    truth = shutil.copytree(truth, tmp_path / "truth")
+    broken = next((truth / CLIPS[0] / "gt_masks").iterdir())
+    broken.write_bytes(b"no mask")
+    done = CliRunner().invoke(app, ["evaluate", str(published), str(truth), "--json"])
+    assert done.exit_code == 1
+    told = json.loads(done.stdout)
+    assert set(told["clips"]) == set(CLIPS[1:])
+    assert broken.name in told["not_scored"][CLIPS[0]]
+    assert f"not scored: {CLIPS[0]}: " in done.stderr
+    alone = CliRunner().invoke(app, ["evaluate", str(truth / CLIPS[0]), str(truth / CLIPS[0])])
+    assert alone.exit_code == 1
+    assert "cannot be scored" in alone.stderr and alone.stdout == ""
+
+
+def test_runs_are_compared_over_the_clips_that_both_have(
+    truth: Path, published: Path, tmp_path: Path
+) -> None:
+    few = tmp_path / "few"
+    shutil.copytree(truth / CLIPS[0], few / CLIPS[0])
+    file = tmp_path / "report.html"
+    call("evaluate", truth, truth, "--against", few, "--report", file)
+    text = file.read_text("utf-8")
+    assert "mean, over the 1 clips of both runs" in text
+    assert '<span class="soft">0.000</span>' in text
 
 
 def test_a_report_that_is_there_is_kept_unless_told(truth: Path, tmp_path: Path) -> None:

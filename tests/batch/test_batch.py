@@ -52,6 +52,15 @@ def test_what_is_done_is_skipped_and_a_failure_is_named_at_the_end(paced: Paced)
     assert paced.begun() == [*before, "clip-3"]
 
 
+def test_a_first_clip_that_cannot_be_opened_costs_no_other(paced: Paced) -> None:
+    (paced.dataset / "clip-1/frames/00000.jpg").write_bytes(b"no picture")
+    run = paced.start()
+    out, err = run.communicate(timeout=120)
+    assert run.returncode == 1
+    assert out.splitlines()[-1] == "5 done, 0 skipped, 1 failed"
+    assert err.splitlines()[-1].startswith("failed: clip-1: ")
+
+
 def test_ctrl_c_stops_and_the_next_call_goes_on(paced: Paced) -> None:
     run = paced.start(pause=0.3)
     assert run.stdout is not None

@@ -56,7 +56,7 @@ def entry(text: str) -> str:
         (entry('{"level": "__class__", "amount": 0}'), "entry 1 has the level"),
         (entry('{"level": "NONE", "amount": NaN}'), "NaN is no number of JSON"),
         (entry('{"level": "NONE", "amount": -Infinity}'), "-Infinity is no number"),
-        (entry('{"level": "NONE", "amount": 1e999}'), "entry 1 has the amount"),
+        (entry('{"level": "NONE", "amount": 1e999}'), "1e999 is too large a number"),
         (entry('{"level": "NONE", "amount": -0.5}'), "entry 1 has the amount -0.5"),
         (entry('{"level": "NONE", "amount": true}'), "entry 1 has the amount true"),
         (entry('{"level": "NONE", "amount": "0.5"}'), "entry 1 has the amount"),

@@ -61,6 +61,15 @@ def test_a_bad_clip_is_named_at_the_end_and_the_rest_is_written(
     assert set(read_all(tmp_path / "out", DatasetFormat.COCO, None)) == {"car0", "car2"}
 
 
+def test_a_number_that_no_json_can_hold_costs_its_clip_alone(source: Path, tmp_path: Path) -> None:
+    (source / "car1" / "napari-amodal.json").write_text('{"object": 1, "seed": 1e400}')
+    run = RUNNER.invoke(app, ["convert", str(source), str(tmp_path / "out"), "--to", "coco"])
+    assert run.exit_code == 1
+    assert run.stdout.startswith("2 clips written")
+    (*_, named) = run.stderr.splitlines()
+    assert "left out: car1: car1/napari-amodal.json is not JSON (1e400" in named
+
+
 def test_annotations_alone(source: Path, tmp_path: Path) -> None:
     coco, davis = tmp_path / "coco", tmp_path / "davis"
     RUNNER.invoke(app, ["convert", str(source), str(coco), "--to", "coco", "--no-frames"])

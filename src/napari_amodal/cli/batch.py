@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,7 @@ import typer
 from napari_amodal.cli.console import JOB_FAILED, STOPPED, note, reporting, stop_on_interrupt
 from napari_amodal.cli.outcomes import Lines, skipped, tell_end
 from napari_amodal.cli.run import Visible
-from napari_amodal.errors import CallError, Cancelled
+from napari_amodal.errors import CallError, Cancelled, InputError
 
 if TYPE_CHECKING:
     from napari_amodal.batch.clip_job import Method
@@ -145,7 +146,12 @@ def _check_ready(plan: Plan, method: Method) -> None:
     from napari_amodal.formats.tabe51 import open_tabe51
     from napari_amodal.registry import find_engine
 
-    clip = open_tabe51(plan.jobs[0].clip)
+    for job in plan.jobs:
+        with suppress(InputError):  # a clip that cannot be opened is named when its turn comes
+            clip = open_tabe51(job.clip)
+            break
+    else:
+        return
     found = lacks(find_engine(method.engine), method.settings, clip, tracked=not method.given)
     if found:
         told = "; ".join(lack.told for lack in found)

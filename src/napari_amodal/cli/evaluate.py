@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_amodal.cli.console import note, reporting, stop_on_interrupt
-from napari_amodal.errors import CallError
+from napari_amodal.cli.console import JOB_FAILED, note, reporting, stop_on_interrupt
+from napari_amodal.errors import CallError, InputError
 
 if TYPE_CHECKING:
-    from napari_amodal.evaluation import ClipScores, Matches, Scores
+    from napari_amodal.evaluation import ClipScores, Matches, Scored, Scores
     from napari_amodal.report.page import Run
 
 #: The figures by their published names, and the attributes of `Scores` that hold them.
@@ -72,11 +72,12 @@ def evaluate(
     matches = {path: match_clips(path, gt) for path in filter(None, (pred, against))}
     for path, found in matches.items():
         _tell_unmatched(path if against else None, found)
-    clips = {path: _score(found, workers) for path, found in matches.items()}
+    outcomes = {path: _score(found, workers) for path, found in matches.items()}
+    clips = {path: _scores(found) for path, found in outcomes.items()}
     if as_json:
-        told = _as_json(clips[pred], matches[pred])
+        told = _as_json(clips[pred], matches[pred], outcomes[pred])
         if against is not None:
-            told["against"] = _as_json(clips[against], matches[against])
+            told["against"] = _as_json(clips[against], matches[against], outcomes[against])
         typer.echo(json.dumps(told, indent=2))
     else:
         for path, scores in clips.items():
@@ -88,14 +89,35 @@ def evaluate(
 
         write_report(report, _runs(clips), gt)
         note(f"the report is {report}")
+    _tell_unscored(outcomes)
 
 
-def _score(matches: Matches, workers: int | None) -> dict[str, ClipScores]:
+def _score(matches: Matches, workers: int | None) -> list[Scored]:
+    """What became of each clip, in the order of the set."""
     from napari_amodal.evaluation import score_set
 
     with stop_on_interrupt() as is_cancelled:
-        found = dict(score_set(matches.pairs, workers, is_cancelled))
-    return {name: found[name] for name in matches.pairs}
+        found = {one.name: one for one in score_set(matches.pairs, workers, is_cancelled)}
+    return [found[name] for name in matches.pairs]
+
+
+def _scores(outcomes: Sequence[Scored]) -> dict[str, ClipScores]:
+    """The scores of the clips that have some; an error where there is none at all."""
+    scores = {one.name: one.scores for one in outcomes if one.scores is not None}
+    if not scores:
+        first = outcomes[0]
+        among = f"; nor can the {len(outcomes) - 1} others" if len(outcomes) > 1 else ""
+        raise InputError(f"{first.name} cannot be scored: {first.wrong}{among}")
+    return scores
+
+
+def _tell_unscored(outcomes: Mapping[Path, Sequence[Scored]]) -> None:
+    """Name the clips that could not be scored, and end with the status for it."""
+    wrong = [one for found in outcomes.values() for one in found if one.wrong]
+    for one in wrong:
+        note(f"not scored: {one.name}: {one.wrong}")
+    if wrong:
+        raise typer.Exit(JOB_FAILED)
 
 
 def _runs(clips: Mapping[Path, Mapping[str, ClipScores]]) -> list[Run]:
@@ -113,7 +135,9 @@ def _tell_unmatched(path: Path | None, matches: Matches) -> None:
             note(f"only in the {side}: {', '.join(names)}")
 
 
-def _as_json(clips: Mapping[str, ClipScores], matches: Matches) -> dict[str, Any]:
+def _as_json(
+    clips: Mapping[str, ClipScores], matches: Matches, outcomes: Sequence[Scored]
+) -> dict[str, Any]:
     from napari_amodal.evaluation import set_scores
 
     whole = set_scores(clips)
@@ -132,6 +156,7 @@ def _as_json(clips: Mapping[str, ClipScores], matches: Matches) -> dict[str, Any
     return found | {
         "only_in_prediction": list(matches.only_in_prediction),
         "only_in_truth": list(matches.only_in_truth),
+        "not_scored": {one.name: one.wrong for one in outcomes if one.wrong},
     }
 
 

@@ -3,13 +3,14 @@
 from napari_amodal.evaluation.clip_scores import ClipScores, HypothesisScores, score_clip
 from napari_amodal.evaluation.matching import Matches, Prediction, match_clips
 from napari_amodal.evaluation.spread import Scores, SetScores, Spread, mean_scores, set_scores
-from napari_amodal.evaluation.whole_set import score_set
+from napari_amodal.evaluation.whole_set import Scored, score_set
 
 __all__ = [
     "ClipScores",
     "HypothesisScores",
     "Matches",
     "Prediction",
+    "Scored",
     "Scores",
     "SetScores",
     "Spread",

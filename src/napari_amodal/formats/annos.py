@@ -51,7 +51,7 @@ def read_json_object(path: Path) -> Mapping[str, Any]:
         It cannot be read, is not JSON, or is too large or nested to be meant.
     """
     try:
-        data = json.loads(_text(path), parse_constant=_no_constant, parse_int=_whole_number)
+        data = json.loads(_text(path), **_CHECKED)
     except OSError as error:
         raise InputError(f"{shown(path)} cannot be read: {error.strerror or error}") from error
     except RecursionError as error:
@@ -82,8 +82,22 @@ def _whole_number(digits: str) -> int:
     return int(digits)
 
 
+def _number(text: str) -> float:
+    if not math.isfinite(found := float(text)):
+        raise ValueError(f"{text[:20]} is too large a number")
+    return found
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number of JSON")
+
+
+#: Python's JSON takes what the format does not have, and what no file can mean.
+_CHECKED: dict[str, Any] = {
+    "parse_constant": _no_constant,
+    "parse_int": _whole_number,
+    "parse_float": _number,
+}
 
 
 def _entry(entry: object, where: str) -> FrameOcclusion:

@@ -47,6 +47,6 @@ def difference(figure: Figure, first: Spread | None, second: Spread | None) -> s
         return ""
     change = after - before
     if abs(change) < 0.0005:
-        return '<span class="soft">±0.000</span>'
+        return '<span class="soft">0.000</span>'
     kind = "better" if change > 0 else "worse"
     return f'<span class="{kind}">{"+" if change > 0 else "&minus;"}{abs(change):.3f}</span>'

@@ -93,7 +93,8 @@ def _head(runs: Sequence[Run], truth: Path, title: str) -> str:
     )
     return (
         f"<h1>{escape(title)}</h1>"
-        f'<p class="soft">{len(clips)} clips, {frames:,} frames with true amodal masks'
+        f'<p class="soft">{len(clips)} clip{"s" if len(clips) != 1 else ""}, {frames:,} frames '
+        "with true amodal masks"
         f"{_hypotheses(runs)}. napari-amodal {__version__}, {when}</p>"
         f'<p class="small soft">{named} scored against <code>{escape(str(truth))}</code></p>\n'
     )
@@ -108,14 +109,35 @@ def _hypotheses(runs: Sequence[Run]) -> str:
 
 
 def _tiles(runs: Sequence[Run]) -> str:
-    spreads = [set_scores(run.clips).over_hypotheses for run in runs]
+    spreads = _set_spreads(runs)
+    told = _common_told(runs)
     tiles = [
         f'<div class="card tile"><div class="name">{figure.name}</div>'
-        f'<div class="what">{figure.what}</div>{_tile_values(figure, spreads)}</div>'
+        f'<div class="what">{figure.what}{told}</div>{_tile_values(figure, spreads)}</div>'
         for figure in FIGURES
         if any(figure.of(spread.mean) is not None for spread in spreads)
     ]
     return f'<div class="tiles">{"".join(tiles)}</div>\n'
+
+
+def _common(runs: Sequence[Run]) -> list[str]:
+    """The clips that all runs have: only over these can runs be compared."""
+    return [name for name in runs[0].clips if all(name in run.clips for run in runs)]
+
+
+def _set_spreads(runs: Sequence[Run]) -> list[Spread]:
+    """The set's figures of each run, over the clips that all of them have."""
+    common = _common(runs)
+    shared = [{name: run.clips[name] for name in common} if common else run.clips for run in runs]
+    return [set_scores(clips).over_hypotheses for clips in shared]
+
+
+def _common_told(runs: Sequence[Run]) -> str:
+    """Over which clips the means are, where the runs' clips differ."""
+    common = _common(runs)
+    if all(len(run.clips) == len(common) for run in runs):
+        return ""
+    return f", over the {len(common)} clips of both runs" if common else ", over different clips"
 
 
 def _tile_values(figure: Figure, spreads: Sequence[Spread]) -> str:
@@ -185,7 +207,7 @@ def _anchor(clip: str) -> str:
 
 
 def _table(runs: Sequence[Run]) -> Iterator[str]:
-    whole = [set_scores(run.clips).over_hypotheses for run in runs]
+    whole = _set_spreads(runs)
     shown = [f for f in FIGURES if any(f.of(spread.mean) is not None for spread in whole)]
     heads = "".join(f'<th data-sort="number">{figure.name}</th>' for figure in shown)
     yield (
@@ -202,7 +224,8 @@ def _table(runs: Sequence[Run]) -> Iterator[str]:
             f"{_cells(shown, spreads)}</tr>\n"
         )
     yield (
-        f'</tbody><tfoot><tr class="mean"><td>mean</td><td></td>{_cells(shown, whole)}</tr></tfoot>'
+        f'</tbody><tfoot><tr class="mean"><td>mean{_common_told(runs)}</td><td></td>'
+        f"{_cells(shown, whole)}</tr></tfoot>"
         "</table></div>\n"
     )
 
