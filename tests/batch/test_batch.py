@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -110,6 +112,42 @@ def test_what_another_engine_made_is_not_taken_for_done(dataset: Path, tmp_path:
     with pytest.raises(CallError, match=r"clip-1 was completed in another way \(shape"):
         plan_batch(dataset, out, changed)
     assert len(plan_batch(dataset, out, changed, overwrite=True).jobs) == len(CLIPS)
+
+
+def test_a_clip_of_another_set_or_with_another_query_is_not_taken_for_done(
+    dataset: Path, tmp_path: Path
+) -> None:
+    out, method = tmp_path / "out", Method("flow+outline+shape", {}, given=True)
+    assert complete_clip(ClipJob(dataset / "clip-1", out, method), bool).status is Status.DONE
+    other = tmp_path / "other/clip-1"
+    shutil.copytree(dataset / "clip-1", other)
+    told = f"the clip was {dataset / 'clip-1'}, not {other}.*: choose another --out"
+    with pytest.raises(CallError, match=told):
+        plan_batch(other.parent, out, method)
+
+    query = dataset / "clip-1/visible_masks/00000.png"
+    before = query.stat()
+    query.write_bytes(query.read_bytes())
+    with pytest.raises(CallError, match=r"clip-1 has changed since.*remove that folder"):
+        plan_batch(dataset, out, method)
+    os.utime(query, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert plan_batch(dataset, out, method).done == ("clip-1",)
+
+    file = out / "clip-1/napari-amodal.json"  # as a version wrote it that recorded no inputs
+    record = json.loads(file.read_text())
+    del record["inputs"]
+    file.write_text(json.dumps(record))
+    assert plan_batch(other.parent, out, method).done == ("clip-1",)
+
+
+def test_a_set_of_links_is_completed_under_their_names(dataset: Path, tmp_path: Path) -> None:
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "one").symlink_to(dataset / "clip-1")
+    method = Method("flow+outline+shape", {}, given=True)
+    (job,) = plan_batch(links, tmp_path / "out", method).jobs
+    assert complete_clip(job, bool).status is Status.DONE
+    assert plan_batch(links, tmp_path / "out", method).done == ("one",)
 
 
 def test_a_set_is_read_in_natural_order_and_never_written_into(dataset: Path) -> None:

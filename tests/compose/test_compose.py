@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -19,16 +20,17 @@ import fuzz_compose
 from napari_amodal.batch.outcome import Status
 from napari_amodal.cli import app
 from napari_amodal.clip import clip_from_array
-from napari_amodal.compose.compose_job import ComposeJob, compose_clip, is_composed
+from napari_amodal.compose.compose_job import ComposeJob, compose_clip, is_composed, write_composed
 from napari_amodal.compose.course import Course, Timing
 from napari_amodal.compose.cutout import cut_out, soft_alpha
 from napari_amodal.compose.description import read_description
 from napari_amodal.compose.layers import Composition, Footage, Occluder, compose
 from napari_amodal.errors import CallError, InputError
 from napari_amodal.formats.mask_png import write_mask
-from napari_amodal.formats.tabe51 import read_tabe51, write_tabe51
+from napari_amodal.formats.tabe51 import PROVENANCE, read_tabe51, write_tabe51
 from napari_amodal.levels import OcclusionLevel, level_of, occlusion_of
 from napari_amodal.masks import MaskStack
+from napari_amodal.progress import Watch
 
 HEIGHT, WIDTH, FRAMES = 48, 80, 8
 
@@ -122,6 +124,14 @@ def test_an_object_that_leaves_is_of_no_level() -> None:
     assert levels[0] is OcclusionLevel.NO_OCCLUSION
     assert levels[-1] is OcclusionLevel.NONE
     assert found.occlusion[-1].amount is None
+
+
+def test_an_object_at_the_border_all_along_is_of_no_level_whatever_hides_it() -> None:
+    masks = np.repeat(disc(1, (2, 40, 0), 12), FRAMES, 0)
+    found = compose("composed", footage(0, masks), [Occluder(footage(1, masks), softness=0)])
+    assert not np.asarray(found.visible).any()
+    assert {one.level for one in found.occlusion} == {OcclusionLevel.NONE}
+    assert {one.amount for one in found.occlusion} == {None}
 
 
 def test_a_clean_plate_frees_the_occluders_own_colour() -> None:
@@ -315,6 +325,113 @@ def test_what_is_composed_of_something_else_is_refused(sources: Path) -> None:
         is_composed(changed)
 
 
+@pytest.mark.parametrize(
+    "changed", ["ball/gt_masks/00003.png", "masks/3.png", "over/frames/00003.jpg"]
+)
+def test_what_changed_since_is_not_taken_for_done(sources: Path, changed: str) -> None:
+    job = described(sources)["one"]
+    compose_clip(job, bool)
+    assert is_composed(job)
+    file = sources / changed
+    file.write_bytes(file.read_bytes() + b" ")
+    with pytest.raises(CallError, match=r"has changed since.*remove that folder, or replace all"):
+        is_composed(job)
+    again = ComposeJob(job.described, job.out, overwrite=True)
+    assert compose_clip(again, bool).status is Status.DONE
+    assert is_composed(job)
+
+
+def test_another_folders_object_of_the_same_name_is_another(sources: Path, tmp_path: Path) -> None:
+    job = described(sources)["one"]
+    compose_clip(job, bool)
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("ball", "over", "masks"):
+        shutil.copytree(sources / name, other / name)
+    copied = described(other)["one"].described
+    with pytest.raises(CallError, match=r"the source of the object was .*ball, not .*other/ball"):
+        is_composed(ComposeJob(copied, job.out))
+
+
+def test_what_is_left_without_its_sources_or_of_an_older_version_is_done(sources: Path) -> None:
+    job = described(sources)["one"]
+    compose_clip(job, bool)
+    file = job.target / PROVENANCE
+    record = json.loads(file.read_text())
+    assert record["inputs"]["the masks of occluder 1"]["files"] == FRAMES
+    shutil.rmtree(sources / "masks")
+    assert is_composed(job)
+    del record["inputs"]
+    file.write_text(json.dumps(record))
+    (sources / "ball/gt_masks/00000.png").unlink()
+    assert is_composed(job)
+
+
+# What an object's and an occluder's own masks show
+
+
+ALONE = """
+[[clip]]
+name = "alone"
+[clip.object]
+source = "half"
+"""
+
+
+@pytest.fixture
+def half(sources: Path) -> Path:
+    """A clip folder whose object is hidden in part on frames 2 to 4 and on frame 6."""
+    visible = OBJECT.copy()
+    visible[[2, 3, 4, 6], :, :40] = False
+    stacks = MaskStack.from_array(visible), MaskStack.from_array(OBJECT)
+    write_tabe51(sources / "half", footage(0, OBJECT).clip, *stacks, occlusion_of(*stacks))
+    return sources / "half"
+
+
+def test_an_object_that_is_hidden_already_is_refused(sources: Path, half: Path) -> None:
+    outcome = compose_clip(described(sources, ALONE)["alone"], bool)
+    assert outcome.status is Status.FAILED
+    assert f"the object of {half} is hidden already in frames 2 to 4, 6, where" in outcome.reason
+    assert not (sources / "out/alone").exists()
+    outcome = compose_clip(described(sources, ALONE + "first = 5\nlast = 5\n")["alone"], bool)
+    assert (outcome.status, outcome.note) == (Status.DONE, ""), outcome
+    job = described(sources, ALONE + 'masks = "half/gt_masks"\n')["alone"]
+    outcome = compose_clip(ComposeJob(job.described, sources / "told"), bool)
+    assert outcome.status is Status.DONE, outcome
+    assert (read_tabe51(sources / "told/alone").amodal[2] == OBJECT[2]).all()
+
+
+def test_the_panel_does_not_write_an_object_that_is_hidden_already(
+    sources: Path, half: Path
+) -> None:
+    job = described(sources, ALONE)["alone"]
+    found = compose("alone", footage(0, OBJECT), [])
+    with pytest.raises(InputError, match="is hidden already"):
+        write_composed(job, found, Watch())
+    assert not job.target.exists()
+
+
+def test_an_object_of_visible_masks_only_is_composed_with_a_note(sources: Path, half: Path) -> None:
+    shutil.rmtree(half / "gt_masks")
+    (sources / "set.toml").write_text(ALONE.replace('"alone"', '"alone"\ncopies = 2'))
+    call = ["compose", str(sources / "set.toml"), "--out", str(sources / "out"), "--workers", "1"]
+    told = CliRunner().invoke(app, call)
+    assert told.exit_code == 0, told.output
+    assert told.stderr.count(f"note: {half} has visible_masks/ only") == 1
+    assert "2 done, 0 skipped, 0 failed" in told.stdout
+
+
+def test_of_an_occluder_only_what_is_seen_of_it_is_laid(sources: Path, half: Path) -> None:
+    text = ALONE.replace("half", "ball") + '[[clip.occluder]]\nsource = "half"\nsoftness = 0\n'
+    outcome = compose_clip(described(sources, text)["alone"], bool)
+    assert outcome.status is Status.DONE, outcome
+    back = read_tabe51(sources / "out/alone")
+    assert not back.visible[0].any()
+    expected = OBJECT[2].copy()
+    expected[:, 40:] = False
+    assert (back.visible[2] == expected).all()
+
+
 def test_masks_may_be_tracked_from_one_frame(sources: Path) -> None:
     write_mask(sources / "query.png", OBJECT[0])
     text = DESCRIPTION.replace('masks = "masks"', 'track = "query.png"').replace(
@@ -337,7 +454,10 @@ def test_masks_may_be_tracked_from_one_frame(sources: Path) -> None:
         ('masks = "masks"', 'masks = "nowhere"', "is no folder of masks"),
         ('masks = "masks"', 'masks = "ball/frames"', "00000.jpg"),
         ('source = "ball"\npause', 'source = "gone"\npause', "there is no file or folder"),
-        ('pause = "end"', "scale = 0", "scale is above 0"),
+        ('pause = "end"', "scale = 0", "scale is 0, it is 0.01 or more"),
+        ('pause = "end"', "scale = [[0, 1], [5, 1e-9]]", "scale is 1e-09, it is 0.01 or more"),
+        ('masks = "masks"', 'masks = "labels.tif"\nlabel = 77', "no mask has the label 77"),
+        ('"over/frames"\nmasks = "masks"', '"over"', "its masks are empty"),
         ('pause = "end"', "position = 3", "position is 3"),
         ('pause = "end"', "depth = [[5, 1], [2, 1]]", "rising frames"),
         ('pause = "end"', 'plate = "query.png"', "query.png"),

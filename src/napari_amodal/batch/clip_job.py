@@ -13,18 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from napari_amodal.batch.inputs import INPUTS, Input, as_record, changed_input, input_of
 from napari_amodal.batch.outcome import Outcome, Status
 from napari_amodal.engine import Overrides, recorded_settings, run
 from napari_amodal.errors import CallError, Cancelled, InputError
-from napari_amodal.export import annotation_of, export
+from napari_amodal.export import annotation_of, provenance
 from napari_amodal.formats.annos import read_json_object
 from napari_amodal.formats.tabe51 import (
     HYPOTHESES,
     PROVENANCE,
+    VISIBLE,
     Tabe51Clip,
     full_stack,
     is_tabe51,
     read_tabe51,
+    write_tabe51,
 )
 from napari_amodal.progress import Watch
 from napari_amodal.registry import find_engine
@@ -97,6 +100,10 @@ class ClipJob:
     def target(self) -> Path:
         return self.out / self.name
 
+    def inputs(self) -> dict[str, Input]:
+        """The clip as it is now: where it lies, and its visible masks, the query among them."""
+        return {"the clip": input_of(self.clip, (VISIBLE,))}
+
 
 def is_done(job: ClipJob) -> bool:
     """Whether the job's clip is there, completed the same way.
@@ -104,7 +111,7 @@ def is_done(job: ClipJob) -> bool:
     Raises
     ------
     CallError
-        What is there was made in another way, or is no completed clip.
+        What is there was made in another way or of another clip, or is no completed clip.
     """
     if not job.target.exists():
         return False
@@ -119,6 +126,12 @@ def is_done(job: ClipJob) -> bool:
         raise CallError(
             f"{job.target} was completed in another way ({_difference(found, wanted)}): choose "
             "another --out, or replace it (--overwrite)"
+        )
+    difference = changed_input(found, job.inputs())
+    if difference:
+        raise CallError(
+            f"{job.target} was completed of something else ({difference}): choose another --out, "
+            "remove that folder, or replace all (--overwrite)"
         )
     if job.every_hypothesis and found["hypotheses"] > 1 and not (job.target / HYPOTHESES).is_dir():
         raise CallError(
@@ -154,6 +167,7 @@ def complete_clip(job: ClipJob, is_cancelled: IsCancelled) -> Outcome:
 
 def _complete(job: ClipJob, is_cancelled: IsCancelled) -> int:
     """Run the engine and write the folder; gives the number of frames."""
+    inputs = job.inputs()  # as they are before they are read
     folder = read_tabe51(job.clip)
     method = job.method
     visible = None
@@ -169,11 +183,14 @@ def _complete(job: ClipJob, is_cancelled: IsCancelled) -> int:
     )
     writing = Watch(None, is_cancelled)
     found = annotation_of(completion, _OBJECT, every_hypothesis=job.every_hypothesis)
-    export(
-        job.out,
+    write_tabe51(
+        job.target,
         folder.clip,
-        {_OBJECT: found},
-        completion,
+        found.visible,
+        found.amodal,
+        found.occlusion,
+        {**provenance(folder.clip, _OBJECT, found, completion), INPUTS: as_record(inputs)},
+        hypotheses=found.hypotheses,
         overwrite=job.overwrite,
         on_frame=writing.step,
     )
@@ -208,6 +225,7 @@ def _record_in(folder: Path) -> dict[str, Any] | None:
         "engine": record["engine"],
         "settings": record["settings"],
         "hypotheses": count if isinstance(count, int) else 1,
+        INPUTS: record.get(INPUTS),
     }
 
 

@@ -28,6 +28,8 @@ class Outcome:
         Why it failed, in a line; empty otherwise.
     trace : str
         The traceback of an error that nobody foresaw.
+    note : str
+        What a person should know of a clip that is done; empty mostly.
     """
 
     clip: str
@@ -36,3 +38,4 @@ class Outcome:
     seconds: float = 0.0
     reason: str = ""
     trace: str = ""
+    note: str = ""

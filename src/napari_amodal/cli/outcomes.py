@@ -55,6 +55,8 @@ def tell_end(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
         typer.echo(json.dumps({"clips": clips, **{str(s): n for s, n in count.items()}}, indent=2))
     else:
         typer.echo(", ".join(f"{number} {status}" for status, number in count.items()))
+    for told in dict.fromkeys(one.note for one in outcomes if one.note):  # of copies only once
+        note(f"note: {told}")
     for one in outcomes:
         if one.reason:
             note(f"failed: {one.clip}: {one.reason}")

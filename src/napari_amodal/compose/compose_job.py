@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_amodal import __version__
+from napari_amodal.batch.inputs import INPUTS, Input, as_record, changed_input
 from napari_amodal.batch.outcome import Outcome, Status
 from napari_amodal.compose.description import Described
+from napari_amodal.compose.inputs import inputs_of
 from napari_amodal.compose.layers import Composition, compose
 from napari_amodal.compose.tables import read_scene
+from napari_amodal.compose.whole_object import check_whole
 from napari_amodal.errors import CallError, Cancelled, InputError
 from napari_amodal.formats.annos import read_json_object
 from napari_amodal.formats.tabe51 import PROVENANCE, is_tabe51, write_tabe51
@@ -42,7 +46,7 @@ def is_composed(job: ComposeJob) -> bool:
     Raises
     ------
     CallError
-        What is there is something else.
+        What is there is something else, or is older than what it was composed of.
     """
     if not job.target.exists():
         return False
@@ -52,6 +56,12 @@ def is_composed(job: ComposeJob) -> bool:
         raise CallError(
             f"{job.target} is there and was composed of something else: choose another --out, or "
             "replace it (--overwrite)"
+        )
+    difference = changed_input(record, inputs_of(job.described))
+    if difference:
+        raise CallError(
+            f"{job.target} is there and was composed of something else ({difference}): choose "
+            "another --out, remove that folder, or replace all (--overwrite)"
         )
     return True
 
@@ -66,7 +76,7 @@ def compose_clip(job: ComposeJob, is_cancelled: IsCancelled) -> Outcome:
     """
     started = time.monotonic()
     try:
-        frames = _compose(job, is_cancelled)
+        frames, note = _compose(job, is_cancelled)
     except Cancelled:
         raise
     except (InputError, OSError) as error:
@@ -75,15 +85,18 @@ def compose_clip(job: ComposeJob, is_cancelled: IsCancelled) -> Outcome:
         told = f"{type(error).__name__}: {error}".splitlines()[0]
         spent = time.monotonic() - started
         return Outcome(job.name, Status.FAILED, 0, spent, told, traceback.format_exc())
-    return Outcome(job.name, Status.DONE, frames, time.monotonic() - started)
+    return Outcome(job.name, Status.DONE, frames, time.monotonic() - started, note=note)
 
 
-def _compose(job: ComposeJob, is_cancelled: IsCancelled) -> int:
+def _compose(job: ComposeJob, is_cancelled: IsCancelled) -> tuple[int, str]:
+    """Gives the number of frames, and a note or nothing."""
     watch = Watch(None, is_cancelled)
+    inputs = inputs_of(job.described)  # as they are before they are read
     target, laid = read_scene(job.described, is_cancelled)
+    note = check_whole(job.described, watch)
     found = compose(job.name, target, laid, watch)
-    write_composed(job, found, watch)
-    return len(found.clip)
+    _write(job, found, inputs, watch)
+    return len(found.clip), note
 
 
 def write_composed(job: ComposeJob, found: Composition, watch: Watch) -> None:
@@ -94,8 +107,15 @@ def write_composed(job: ComposeJob, found: Composition, watch: Watch) -> None:
     CallError
         The folder is there and the job does not overwrite, or it is no clip folder.
     InputError
-        A source cannot be read any more, or the folder cannot be written.
+        The object is hidden already in its own clip, a source cannot be read any more, or the
+        folder cannot be written.
     """
+    inputs = inputs_of(job.described)
+    check_whole(job.described, watch)
+    _write(job, found, inputs, watch)
+
+
+def _write(job: ComposeJob, found: Composition, inputs: Mapping[str, Input], watch: Watch) -> None:
     source = job.described.what["object"].get("source")
     record = {
         "format": "napari-amodal",
@@ -103,6 +123,7 @@ def write_composed(job: ComposeJob, found: Composition, watch: Watch) -> None:
         "software": {"napari-amodal": __version__},
         "source": None if source is None else Path(source).name,
         "composed": job.described.what,
+        INPUTS: as_record(inputs),
     }
     write_tabe51(
         job.target,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from pathlib import Path
+from typing import TypeAlias, cast
 
 import numpy as np
 import tifffile
@@ -29,11 +31,18 @@ from napari_amodal.registry import find_engine
 from napari_amodal.stages import Query
 from napari_amodal.workers import IsCancelled
 
+#: `ChainMap` asks for it; nothing is set.
+_Masks: TypeAlias = MutableMapping[int, Mask]
+
 
 def own_masks(folder: Path) -> Mapping[int, Mask]:
-    """The masks that a clip folder brings: its amodal ones if it has any, else the visible ones."""
+    """The masks that a clip folder brings: of each frame the visible one, or else the amodal one.
+
+    What hides a thing in its own clip is so never cut out with it. Of an object that nothing
+    hides the two are one (`napari_amodal.compose.whole_object`).
+    """
     read = read_tabe51(folder)
-    masks = read.amodal or read.visible
+    masks = ChainMap(cast("_Masks", read.visible), cast("_Masks", read.amodal))
     if not masks:
         raise CallError(
             f"{folder} brings no masks: give masks, or track them from a mask of one frame"

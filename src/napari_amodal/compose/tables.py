@@ -14,12 +14,15 @@ from napari_amodal.compose.course import Course, Timing
 from napari_amodal.compose.description import Described, check_keys
 from napari_amodal.compose.layers import Footage, Occluder
 from napari_amodal.compose.sources import open_masks, open_plate, own_masks, tracked_masks
-from napari_amodal.errors import InputError
+from napari_amodal.errors import Cancelled, InputError
 from napari_amodal.formats.mask_png import read_labels
 from napari_amodal.formats.opening import open_clip
 from napari_amodal.formats.tabe51 import AMODAL, VISIBLE, is_tabe51
 from napari_amodal.masks import Mask
 from napari_amodal.workers import IsCancelled
+
+#: A smaller occluder is no pixel or two of an HD frame.
+_SMALLEST_SCALE = 0.01
 
 #: Frames; a slip of the keyboard is not to fill the disk.
 _LONGEST_PAUSE = 100_000
@@ -124,8 +127,9 @@ def read_scene(described: Described, is_cancelled: IsCancelled) -> tuple[Footage
 def read_occluder(table: Table, footage: Footage) -> Occluder:
     """How an occluder is laid over the object; `InputError` for a wrong value."""
     scale = table.course("scale", Course.constant(1.0))
-    if any(value <= 0 for (value,) in scale.values):
-        raise InputError(f"{table.where}: scale is above 0")
+    least = min(value for (value,) in scale.values)
+    if least < _SMALLEST_SCALE:
+        raise InputError(f"{table.where}: scale is {least:g}, it is {_SMALLEST_SCALE} or more")
     softness = table.number("softness", 2.0)
     if softness is None or not 0 <= softness <= 100:
         raise InputError(f"{table.where}: softness is {softness!r}, it is 0 to 100 pixels")
@@ -146,12 +150,26 @@ def _footage(table: Table, is_cancelled: IsCancelled) -> Footage:
     clip = open_clip(source)
     timing = read_timing(table)
     plate = table.path("plate")
-    return Footage(
+    footage = Footage(
         clip,
         read_masks(table, source, clip, timing, is_cancelled),
         timing,
         None if plate is None else open_plate(plate),
     )
+    _check_there(table, footage, is_cancelled)
+    return footage
+
+
+def _check_there(table: Table, footage: Footage, is_cancelled: IsCancelled) -> None:
+    """Raise `InputError` where a thing has no pixel in any frame that is taken."""
+    for frame in footage.taken:
+        if is_cancelled():
+            raise Cancelled
+        if footage.masks[frame].any():
+            return
+    label = table.whole("label")
+    what = "its masks are empty" if label is None else f"no mask has the label {label}"
+    raise InputError(f"{table.where}, {footage.clip.name}: {what} in the frames that are taken")
 
 
 def read_timing(table: Table) -> Timing:
@@ -170,6 +188,13 @@ def read_timing(table: Table) -> Timing:
     if fps is not None and fps <= 0:
         raise InputError(f"{table.where}: fps is {fps}, it is above 0")
     return Timing(fps, first or 0, table.whole("last"), reverse, begin or 0, pause)
+
+
+def own_folder(table: Table) -> Path | None:
+    """The clip folder that brings a table's masks; None where they come from elsewhere."""
+    source = table.path("source")
+    elsewhere = table.path("masks") is not None or table.path("track") is not None
+    return None if elsewhere or source is None or not is_tabe51(source) else source
 
 
 def brings_masks(table: Table, source: Path) -> bool:
