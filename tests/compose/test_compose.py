@@ -481,6 +481,7 @@ def test_what_is_wrong_is_told(sources: Path, before: str, after: str, told: str
         ("seed = -1", "seed is -1"),
         ("what", "is no description"),
         ("[[clip]]\nname='a'\n[clip.object]\nlast={min=3,max=1}", "no range of numbers"),
+        ("[[clip]]\nname='a'\n[clip.object]\nlast={min=0,max=1" + "0" * 30 + "}", "no range"),
         ("[[clip]]\nname='a'\n[clip.object]\n[[clip]]\nname='a'\n[clip.object]", "two clips named"),
     ],
 )

@@ -21,6 +21,8 @@ from napari_amodal.errors import CallError, InputError
 
 _LARGEST = 1 << 24
 _MOST_COPIES = 100_000
+#: No number of a description means more (not NaN either).
+_FARTHEST = 1e9
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ def _read(path: Path) -> Mapping[str, Any]:
             raise InputError(f"{path} is larger than {_LARGEST >> 20} MB: no description is")
         text = path.read_text("utf-8")
         data = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+        # JSON may hold halves of characters, of which no name can be made.
+        json.dumps(data, ensure_ascii=False, default=str).encode()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     except (RecursionError, ValueError) as error:
@@ -159,7 +163,7 @@ def _drawn(value: Any, generator: np.random.Generator, where: str) -> Any:
 
 def _between(low: Any, high: Any, generator: np.random.Generator, where: str) -> int | float:
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (low, high))
-    if not numbers or not np.isfinite([low, high]).all() or low > high:
+    if not numbers or not all(abs(v) <= _FARTHEST for v in (low, high)) or low > high:
         raise InputError(f"{where}: min {low!r} and max {high!r} are no range of numbers")
     if isinstance(low, int) and isinstance(high, int):
         return int(generator.integers(low, high + 1))
