@@ -58,6 +58,8 @@ def check_places(source: Path, out: Path) -> None:
     first, second = source.resolve(), out.resolve()
     if first == second or first.is_relative_to(second):
         raise CallError(f"{source} lies in {out}, which is to be written: choose another folder")
+    if first.is_dir() and second.is_relative_to(first):
+        raise CallError(f"{out} lies in {source}, which is only read: choose another folder")
 
 
 def convert(

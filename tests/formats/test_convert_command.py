@@ -94,6 +94,7 @@ def test_annotations_alone(source: Path, tmp_path: Path) -> None:
         (["root/car0", "out", "--to", "coco"], 1, "say what it is"),
         (["set", "out", "--to", "coco", "--from", "yolo"], 2, "for writing only"),
         (["set", "out", "--to", "gif"], 2, "gif"),
+        (["set", "set/in", "--to", "coco"], 2, "lies in set, which is only read"),
     ],
 )
 def test_wrong_calls(
