@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
 
 from napari_amodal.annotation.object_annotation import ObjectAnnotation
-from napari_amodal.annotation.worth import divided, tracker_doubt
+from napari_amodal.annotation.worth import divided, flicker, tracker_doubt
 from napari_amodal.levels import OcclusionLevel
 from napari_amodal.widgets.annotation_model import AnnotationModel
 from napari_amodal.widgets.frame_levels import FrameLevels
@@ -59,7 +59,9 @@ class Facts:
     @property
     def worth(self) -> NDArray[np.float32]:
         """How much a frame is worth a look, float32 ``(T,)``, 0..1."""
-        return np.maximum(self.doubt, self.disagreement)
+        settled = (self.marks & ~np.uint8(Mark.QUERY)) > 0
+        doubt = np.maximum(self.doubt, self.disagreement)
+        return np.maximum(doubt, flicker(self.levels, settled))
 
 
 class FrameFacts(QObject):

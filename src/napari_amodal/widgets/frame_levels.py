@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
 
 from napari_amodal.annotation.object_annotation import ObjectAnnotation
+from napari_amodal.annotation.worth import LEAST_DOUBT
 from napari_amodal.export import Origin
 from napari_amodal.levels import FrameOcclusion, OcclusionLevel
 from napari_amodal.widgets.annotation_model import AnnotationModel
@@ -15,9 +16,8 @@ from napari_amodal.widgets.annotation_model import AnnotationModel
 #: Pause between turns (ms), and how long a turn may take (s).
 PAUSE_MS = 15
 BUDGET = 0.006
-#: Trackers are unsure from here down: of the draft's masks below it every other one has an IoU
-#: under 0.5, of those above it one in twelve (30 composed clips).
-LOW_CONFIDENCE = 0.7
+#: Trackers are unsure from here down.
+LOW_CONFIDENCE = 1 - LEAST_DOUBT
 
 
 class FrameLevels(QObject):
