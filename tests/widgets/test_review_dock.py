@@ -44,10 +44,20 @@ def rows(dock: ReviewDock) -> list[tuple[str, str]]:
     return [(item.text(0), item.text(1)) for item in found if item is not None]
 
 
-def annotate(widget: CompletionWidget) -> None:
+def wait_for(widget: CompletionWidget, dock: ReviewDock) -> None:
+    """The panel hears of a clip that the dock opened when the window is idle."""
+    assert dock.open_clip is not None
     until = time.monotonic() + 10
-    while not widget.new_query.isEnabled() and time.monotonic() < until:
-        QApplication.processEvents()  # the panel hears of new layers when the window is idle
+    while time.monotonic() < until:
+        stack = widget.model.stack
+        if stack is not None and stack.name == dock.open_clip.name:
+            return
+        QApplication.processEvents()
+    raise AssertionError(f"the panel does not show {dock.open_clip.name}")
+
+
+def annotate(widget: CompletionWidget, dock: ReviewDock) -> None:
+    wait_for(widget, dock)
     widget.new_query.click()
     assert widget.model.query is not None
     paint_square(widget.model.query, 0)
@@ -61,9 +71,10 @@ def test_a_clip_goes_from_to_do_to_done(
     dock.open_folder(folder)
     assert rows(dock) == [("ball", "to do"), ("car", "to do"), ("dog", "to do")]
     dock.after.click()
-    assert widget.model.stack is not None and widget.model.stack.name == "ball"
+    assert dock.open_clip is not None and dock.open_clip.name == "ball"
+    wait_for(widget, dock)
     assert read_review(folder, "ball").status is ReviewStatus.TO_DO, "only looked at"
-    annotate(widget)
+    annotate(widget, dock)
     assert read_review(folder, "ball").status is ReviewStatus.IN_WORK
     dock.notes.setPlainText("the shadow is not part of it")
     dock._seconds = 65.0
@@ -98,7 +109,7 @@ def test_next_previous_and_the_filter(
     assert any("last clip" in message for message in said())
     dock.before.click()
     assert dock.open_clip is not None and dock.open_clip.name == "car"
-    annotate(widget)
+    annotate(widget, dock)
     dock.filter.setCurrentText("in work")
     assert rows(dock) == [("car", "in work")]
     dock.filter.setCurrentText("all")
@@ -129,7 +140,7 @@ def test_a_clip_goes_on_where_it_was_left(
     session, annotation = widget.model.session, widget.model.annotation
     dock.open_folder(folder)
     dock.open("ball")
-    annotate(widget)
+    annotate(widget, dock)
     qtbot.waitUntil(lambda: session.folder is not None, timeout=SECONDS_30)
     kept = session.folder
     assert kept is not None
