@@ -6,17 +6,15 @@ A job is plain data, so that it can go to another process or another machine.
 from __future__ import annotations
 
 import json
-import time
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from napari_amodal.batch.inputs import INPUTS, Input, as_record, changed_input, input_of
-from napari_amodal.batch.outcome import Outcome, Status
+from napari_amodal.batch.outcome import Outcome, Worked, outcome_of
 from napari_amodal.engine import Overrides, recorded_settings, run
-from napari_amodal.errors import CallError, Cancelled, InputError
+from napari_amodal.errors import CallError, InputError
 from napari_amodal.export import annotation_of, provenance
 from napari_amodal.formats.annos import read_json_object
 from napari_amodal.formats.tabe51 import (
@@ -149,20 +147,13 @@ def complete_clip(job: ClipJob, is_cancelled: IsCancelled) -> Outcome:
     Cancelled
         `is_cancelled` said so; nothing was written then.
     """
-    started = time.monotonic()
-    try:
+
+    def work() -> Worked | None:
         if not job.overwrite and is_done(job):  # by a worker that was lost after it wrote
-            return Outcome(job.name, Status.SKIPPED)
-        frames = _complete(job, is_cancelled)
-    except Cancelled:
-        raise
-    except (InputError, OSError) as error:
-        return Outcome(job.name, Status.FAILED, 0, time.monotonic() - started, str(error))
-    except Exception as error:  # the batch goes on whatever a stage raises
-        told = f"{type(error).__name__}: {error}".splitlines()[0]
-        spent = time.monotonic() - started
-        return Outcome(job.name, Status.FAILED, 0, spent, told, traceback.format_exc())
-    return Outcome(job.name, Status.DONE, frames, time.monotonic() - started)
+            return None
+        return Worked(_complete(job, is_cancelled))
+
+    return outcome_of(job.name, work)
 
 
 def _complete(job: ClipJob, is_cancelled: IsCancelled) -> int:

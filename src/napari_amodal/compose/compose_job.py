@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import time
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_amodal import __version__
 from napari_amodal.batch.inputs import INPUTS, Input, as_record, changed_input
-from napari_amodal.batch.outcome import Outcome, Status
+from napari_amodal.batch.outcome import Outcome, Worked, outcome_of
 from napari_amodal.compose.description import Described
 from napari_amodal.compose.inputs import inputs_of
 from napari_amodal.compose.layers import Composition, compose
 from napari_amodal.compose.tables import read_scene
 from napari_amodal.compose.whole_object import check_whole
-from napari_amodal.errors import CallError, Cancelled, InputError
+from napari_amodal.errors import CallError
 from napari_amodal.formats.annos import read_json_object
 from napari_amodal.formats.tabe51 import PROVENANCE, is_tabe51, write_tabe51
 from napari_amodal.progress import Watch
@@ -74,29 +72,17 @@ def compose_clip(job: ComposeJob, is_cancelled: IsCancelled) -> Outcome:
     Cancelled
         `is_cancelled` said so; nothing was written then.
     """
-    started = time.monotonic()
-    try:
-        frames, note = _compose(job, is_cancelled)
-    except Cancelled:
-        raise
-    except (InputError, OSError) as error:
-        return Outcome(job.name, Status.FAILED, 0, time.monotonic() - started, str(error))
-    except Exception as error:  # the others go on
-        told = f"{type(error).__name__}: {error}".splitlines()[0]
-        spent = time.monotonic() - started
-        return Outcome(job.name, Status.FAILED, 0, spent, told, traceback.format_exc())
-    return Outcome(job.name, Status.DONE, frames, time.monotonic() - started, note=note)
+    return outcome_of(job.name, lambda: _compose(job, is_cancelled))
 
 
-def _compose(job: ComposeJob, is_cancelled: IsCancelled) -> tuple[int, str]:
-    """Gives the number of frames, and a note or nothing."""
+def _compose(job: ComposeJob, is_cancelled: IsCancelled) -> Worked:
     watch = Watch(None, is_cancelled)
     inputs = inputs_of(job.described)  # as they are before they are read
     target, laid = read_scene(job.described, is_cancelled)
     note = check_whole(job.described, watch)
     found = compose(job.name, target, laid, watch)
     _write(job, found, inputs, watch)
-    return len(found.clip), note
+    return Worked(len(found.clip), note)
 
 
 def write_composed(job: ComposeJob, found: Composition, watch: Watch) -> None:
